@@ -1,0 +1,36 @@
+#include "core/device.h"
+
+vg_status vg_device_allocate(vg_device *device, size_t bytes, void **out)
+{
+    VG_TRY(device->ops->allocate(device, bytes, out));
+    device->allocations++;
+    device->bytes += bytes;
+    return VG_OK;
+}
+
+void vg_device_release(vg_device *device, void *memory, size_t bytes)
+{
+    if (!memory) return;
+    device->ops->release(device, memory);
+    device->bytes -= bytes;
+}
+
+vg_status vg_device_copy(vg_device *device, void *to, const void *from, size_t bytes, vg_copy_kind kind)
+{
+    return bytes ? device->ops->copy(device, to, from, bytes, kind) : VG_OK;
+}
+
+vg_status vg_device_zero(vg_device *device, void *memory, size_t bytes)
+{
+    return bytes ? device->ops->zero(device, memory, bytes) : VG_OK;
+}
+
+vg_status vg_device_synchronize(vg_device *device)
+{
+    return device->ops->synchronize(device);
+}
+
+void vg_device_destroy(vg_device *device)
+{
+    if (device) device->ops->destroy(device);
+}

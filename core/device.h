@@ -1,0 +1,52 @@
+/* Where tensors live: a device is memory plus an order of work. The host device is built in; another one
+ * fills the same table. Work is queued on the device's one stream in call order; vg_device_synchronize()
+ * waits. */
+#ifndef VAGUS_CORE_DEVICE_H
+#define VAGUS_CORE_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct vg_device vg_device;
+
+typedef enum vg_copy_kind { VG_COPY_TO_DEVICE, VG_COPY_TO_HOST, VG_COPY_ON_DEVICE } vg_copy_kind;
+
+typedef struct vg_device_ops {
+    const char *name; /* "host", "cuda" */
+    bool is_host;     /* the processor may dereference its pointers */
+    vg_status (*allocate)(vg_device *device, size_t bytes, void **out); /* 256-byte aligned */
+    void (*release)(vg_device *device, void *memory);                   /* NULL is fine */
+    vg_status (*copy)(vg_device *device, void *to, const void *from, size_t bytes, vg_copy_kind kind);
+    vg_status (*zero)(vg_device *device, void *memory, size_t bytes);
+    vg_status (*synchronize)(vg_device *device);
+    void (*destroy)(vg_device *device);
+} vg_device_ops;
+
+struct vg_device {
+    const vg_device_ops *ops;
+    uint64_t allocations; /* calls of allocate so far; a test holds it still after the first step */
+    uint64_t bytes;       /* held now */
+};
+
+VG_NODISCARD VG_API vg_status vg_device_allocate(vg_device *device, size_t bytes, void **out);
+VG_API void vg_device_release(vg_device *device, void *memory, size_t bytes);
+VG_NODISCARD VG_API vg_status vg_device_copy(vg_device *device, void *to, const void *from, size_t bytes,
+                                             vg_copy_kind kind);
+VG_NODISCARD VG_API vg_status vg_device_zero(vg_device *device, void *memory, size_t bytes);
+VG_NODISCARD VG_API vg_status vg_device_synchronize(vg_device *device);
+
+/* A host device; the caller owns it and destroys it after everything allocated from it. */
+VG_NODISCARD VG_API vg_status vg_device_create_host(vg_device **out);
+VG_API void vg_device_destroy(vg_device *device); /* NULL is fine */
+
+#ifdef __cplusplus
+}
+#endif
+#endif
