@@ -1,0 +1,18 @@
+/* Between the registry and a backend: one descriptor each. Private to kernels/. */
+#ifndef VAGUS_KERNELS_BACKEND_H
+#define VAGUS_KERNELS_BACKEND_H
+
+#include "kernels/kernels.h"
+
+typedef struct vg_backend {
+    const char *name;
+    const char *device; /* vg_device_ops.name it works on */
+    const char *base;   /* the slower backend of the same memory whose entries fill the gaps; NULL for none */
+    const vg_kernel_table *table; /* NULL entries are taken from the base */
+    vg_status (*create_state)(
+        vg_kernels *kernels); /* sets kernels->state and destroy_state; NULL: no state */
+} vg_backend;
+
+extern const vg_backend vg__backend_ref, vg__backend_cpu;
+
+#endif

@@ -1,0 +1,96 @@
+/* The only place that knows which backends exist. A table starts as the base backend's and is overridden slot
+ * by slot, so a new backend works on its first day and becomes fast one operation at a time. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "kernels/backend.h"
+
+/* The fastest first. */
+static const vg_backend *const backends[] = {&vg__backend_cpu, &vg__backend_ref};
+enum { BACKENDS = sizeof backends / sizeof *backends };
+
+static const char *const names[] = {
+#define VG_KERNEL(op, summary) #op,
+#include "kernels/kernels.def"
+#undef VG_KERNEL
+};
+static const char *const summaries[] = {
+#define VG_KERNEL(op, summary) summary,
+#include "kernels/kernels.def"
+#undef VG_KERNEL
+};
+
+const char *vg_kernel_name(vg_kernel_id id)
+{
+    return names[id];
+}
+const char *vg_kernel_summary(vg_kernel_id id)
+{
+    return summaries[id];
+}
+const char *vg_kernels_backend(int index)
+{
+    return index >= 0 && index < BACKENDS ? backends[index]->name : NULL;
+}
+
+static const vg_backend *find(const char *name, const char *device)
+{
+    for (int i = 0; i < BACKENDS; i++)
+        if (!strcmp(backends[i]->device, device) &&
+            (!strcmp(name, "auto") || !strcmp(name, backends[i]->name)))
+            return backends[i];
+    return NULL;
+}
+
+/* Fills from the base first, then overrides; recursion depth is the number of backends of one memory. */
+static void overlay(vg_kernels *kernels, const vg_backend *backend)
+{
+    if (backend->base) overlay(kernels, find(backend->base, backend->device));
+#define VG_KERNEL(op, summary)                                                                               \
+    if (backend->table->op) {                                                                                \
+        kernels->table.op = backend->table->op;                                                              \
+        kernels->served_by[VG_KERNEL_##op] = backend->name;                                                  \
+    }
+#include "kernels/kernels.def"
+#undef VG_KERNEL
+}
+
+vg_status vg_kernels_create(vg_device *device, const char *backend_name, bool strict, vg_kernels **out)
+{
+    const vg_backend *backend = find(backend_name, device->ops->name);
+    if (!backend)
+        return vg_fail(VG_ERR_NOT_FOUND, "no backend '%s' for the device '%s'", backend_name,
+                       device->ops->name);
+    vg_kernels *kernels = calloc(1, sizeof *kernels);
+    if (!kernels) return vg_fail(VG_ERR_MEMORY, "cannot allocate the table of operations");
+    kernels->backend = backend->name;
+    kernels->device = device;
+    overlay(kernels, backend);
+    for (int i = 0; i < VG_KERNEL_COUNT; i++) {
+        const char *server = kernels->served_by[i];
+        VG_ASSERT(server);
+        if (!strcmp(server, backend->name)) continue;
+        if (strict) {
+            vg_kernels_destroy(kernels);
+            return vg_fail(VG_ERR_UNSUPPORTED,
+                           "the backend '%s' leaves %s to '%s', and strict mode forbids it", backend->name,
+                           names[i], server);
+        }
+        vg_info("kernels: %s is served by '%s', not by '%s'", names[i], server, backend->name);
+    }
+    vg_status status = backend->create_state ? backend->create_state(kernels) : VG_OK;
+    if (status != VG_OK) {
+        vg_kernels_destroy(kernels);
+        return status;
+    }
+    *out = kernels;
+    return VG_OK;
+}
+
+void vg_kernels_destroy(vg_kernels *kernels)
+{
+    if (!kernels) return;
+    if (kernels->destroy_state) kernels->destroy_state(kernels->state);
+    free(kernels);
+}
