@@ -273,7 +273,7 @@ typedef struct vg_adamw_args {
 } vg_adamw_args;
 
 typedef struct vg_kernel_table {
-#define VG_KERNEL(op, summary) vg_status (*name)(vg_kernels * kernels, const vg_##name##_args *args);
+#define VG_KERNEL(op, summary) vg_status (*op)(vg_kernels *kernels, const vg_##op##_args *args);
 #include "kernels/kernels.def"
 #undef VG_KERNEL
 } vg_kernel_table;
