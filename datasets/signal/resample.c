@@ -1,0 +1,118 @@
+#include "datasets/signal/resample.h"
+
+#include <math.h>
+#include <soxr.h>
+#include <stdlib.h>
+#include <string.h>
+
+int64_t vg_resample_length(int64_t n, double in_rate, double out_rate)
+{
+    return n <= 0 ? 0 : (int64_t)llround((double)n * out_rate / in_rate);
+}
+
+/* Replaces what is not finite by the line between its neighbours, at the ends by the one neighbour. Returns
+ * how many samples were replaced. */
+static int64_t bridge(double *x, int64_t n)
+{
+    int64_t replaced = 0;
+    for (int64_t start = 0; start < n; start++) {
+        if (isfinite(x[start])) continue;
+        int64_t end = start;
+        while (end < n && !isfinite(x[end])) end++;
+        double left = start > 0 ? x[start - 1] : end < n ? x[end] : 0, right = end < n ? x[end] : left;
+        for (int64_t i = start; i < end; i++)
+            x[i] = left + (right - left) * (double)(i - start + 1) / (double)(end - start + 1);
+        replaced += end - start;
+        start = end;
+    }
+    return replaced;
+}
+
+/* Marks the outputs that fall into a gap of the input. */
+static void restore_gaps(const double *in, int64_t n, double ratio, double *out, int64_t out_n)
+{
+    for (int64_t start = 0; start < n; start++) {
+        if (isfinite(in[start])) continue;
+        int64_t end = start;
+        while (end < n && !isfinite(in[end])) end++;
+        /* Good samples stand at start - 1 and end; ratio = input samples per output sample. */
+        int64_t first = start == 0 ? 0 : (int64_t)floor((double)(start - 1) / ratio) + 1;
+        int64_t last = end == n ? out_n - 1 : (int64_t)ceil((double)end / ratio) - 1;
+        for (int64_t k = first; k <= last && k < out_n; k++) out[k] = NAN;
+        start = end;
+    }
+}
+
+vg_status vg_resample(const double *in, int64_t n, double in_rate, double out_rate, double *out)
+{
+    vg_status status = VG_OK;
+    /* The residual ends in zeros, which is also how soxr continues a signal: a few more of them make sure
+     * that it delivers every output asked for. */
+    const int64_t tail = 256;
+    double *residual = NULL;
+    if (!(in_rate > 0 && out_rate > 0) || !isfinite(in_rate) || !isfinite(out_rate))
+        return vg_fail(VG_ERR_CONFIG, "cannot resample from %g to %g Hz", in_rate, out_rate);
+    int64_t out_n = vg_resample_length(n, in_rate, out_rate);
+    if (out_n <= 0)
+        return vg_fail(VG_ERR_DATA, "%lld samples at %g Hz leave nothing at %g Hz", (long long)n, in_rate,
+                       out_rate);
+    if (in_rate == out_rate) {
+        memcpy(out, in, (size_t)n * sizeof *in);
+        return VG_OK;
+    }
+    double ratio = in_rate / out_rate;
+    int64_t spare = tail + (int64_t)ceil(ratio), length = n + spare;
+    residual = calloc((size_t)length, sizeof *residual);
+    if (!residual) {
+        status = vg_fail(VG_ERR_MEMORY, "no memory to resample %lld samples", (long long)n);
+        goto out;
+    }
+    memcpy(residual, in, (size_t)n * sizeof *in);
+    int64_t gaps = bridge(residual, n);
+    if (gaps == n) {
+        status = vg_fail(VG_ERR_DATA, "none of the %lld samples to resample is finite", (long long)n);
+        goto out;
+    }
+    double origin = residual[0], slope = n > 1 ? (residual[n - 1] - origin) / (double)(n - 1) : 0;
+    for (int64_t i = 0; i < n; i++) residual[i] -= origin + slope * (double)i;
+
+    soxr_io_spec_t io = soxr_io_spec(SOXR_FLOAT64_I, SOXR_FLOAT64_I);
+    soxr_quality_spec_t quality = soxr_quality_spec(SOXR_VHQ, 0);
+    size_t done = 0;
+    soxr_error_t error = soxr_oneshot(in_rate, out_rate, 1, residual, (size_t)length, NULL, out,
+                                      (size_t)out_n, &done, &io, &quality, NULL);
+    if (error) {
+        status =
+            vg_fail(VG_ERR_DATA, "libsoxr cannot resample from %g to %g Hz: %s", in_rate, out_rate, error);
+        goto out;
+    }
+    if ((int64_t)done != out_n) {
+        status = vg_fail(VG_ERR_DATA, "libsoxr made %zu samples of %lld (%g to %g Hz)", done,
+                         (long long)out_n, in_rate, out_rate);
+        goto out;
+    }
+    for (int64_t k = 0; k < out_n; k++) out[k] += origin + slope * ratio * (double)k;
+    if (gaps) restore_gaps(in, n, ratio, out, out_n);
+out:
+    free(residual);
+    return status;
+}
+
+vg_status vg_resample_f32(const float *in, int64_t n, double in_rate, double out_rate, float *out)
+{
+    vg_status status = VG_OK;
+    int64_t out_n = in_rate > 0 && out_rate > 0 ? vg_resample_length(n, in_rate, out_rate) : 0;
+    double *wide = malloc((size_t)(n > 0 ? n : 1) * sizeof *wide);
+    double *result = malloc((size_t)(out_n > 0 ? out_n : 1) * sizeof *result);
+    if (!wide || !result) {
+        status = vg_fail(VG_ERR_MEMORY, "no memory to resample %lld samples", (long long)n);
+        goto out;
+    }
+    for (int64_t i = 0; i < n; i++) wide[i] = in[i];
+    VG_TRY_OUT(vg_resample(wide, n, in_rate, out_rate, result));
+    for (int64_t i = 0; i < out_n; i++) out[i] = (float)result[i];
+out:
+    free(wide);
+    free(result);
+    return status;
+}
