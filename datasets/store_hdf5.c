@@ -1,0 +1,1 @@
+#include "datasets/store_hdf5.h"
