@@ -13,9 +13,11 @@
  * for `ref` (finite differences). Statistics (mean, rstd, lse) and the optimiser's state are F32 (F64 when
  * the activations are F64). Sums over a batch (loss, count, squared norm) are F64.
  *
- * Zero-sized tensors are legal and do nothing. Buffers do not overlap unless a comment allows it.
- * Errors: ERR_SHAPE when shapes or types do not fit (always a caller's bug, still a status, so that the tests
- * can see it), ERR_UNSUPPORTED, ERR_MEMORY on first use of a shape, ERR_DEVICE.
+ * B, T, R and N may be zero: such a call does what an empty sum or an empty loop does (tokens of T = 0 still
+ * writes the CLS row). Feature counts (C, I, O, K, H, D) are at least 1. Buffers do not overlap unless a
+ * comment allows it.
+ * Errors: ERR_SHAPE when shapes, types or numbers do not fit (kernels/check.h; always a caller's bug, still a
+ * status, so that the tests can see it), ERR_UNSUPPORTED, ERR_MEMORY on first use of a shape, ERR_DEVICE.
  *
  * Determinism: the same call gives the same bits for a given backend, machine and number of threads. */
 #ifndef VAGUS_KERNELS_KERNELS_H
@@ -38,7 +40,8 @@ typedef enum vg_activation { VG_ACTIVATION_NONE, VG_ACTIVATION_RELU, VG_ACTIVATI
  * tensor (its index with the batch dimension left out, row-major) is kept when half-word e % 8 of
  *     vg_philox_draw(seed, e / 8, site, segment[b], epoch)
  * is >= round(probability * 65536); kept values are scaled by 1 / (1 - probability). Probability 0, or a
- * NULL pointer to this struct, is the identity. `segment` is (B) I64 on the device. */
+ * NULL pointer to this struct, is the identity (then `segment` is not looked at). `segment` is (B) I64 on the
+ * device; its low 32 bits enter the draw. At most 2^35 elements a segment, else ERR_SHAPE. */
 typedef struct vg_dropout {
     float probability; /* [0, 1) */
     uint32_t site;     /* VG_SITE_DROPOUT + which dropout of the model */
@@ -96,8 +99,7 @@ typedef struct vg_linear_backward_args {
 
 /* out[b,i,h,:] = sum_j P[b,h,i,j] v[b,j,h,:], P = dropout(softmax_j(scale * q.k)); every token sees every
  * token. lse[b,h,i] = log sum_j exp(scale * q_i.k_j), kept for backward. No (T, T) matrix is stored.
- * Dropout counts elements over (H, T, T) of a segment: e = (h * T + i) * T + j; when that exceeds 2^35 the
- * call is refused (ERR_SHAPE). */
+ * Dropout counts elements over (H, T, T) of a segment: e = (h * T + i) * T + j. */
 typedef struct vg_attention_forward_args {
     vg_tensor qkv; /* (B, T, 3, H, D) */
     vg_tensor out; /* (B, T, H, D), written */
@@ -178,7 +180,8 @@ typedef struct vg_tokens_backward_args {
 
 typedef enum vg_pool { VG_POOL_CLS, VG_POOL_MEAN, VG_POOL_MAX, VG_POOL_LAST } vg_pool;
 
-/* CLS takes token 0; mean and max go over tokens 1..T-1 of the T tokens (the samples); last is token T-1. */
+/* CLS takes token 0; mean and max go over tokens 1..T-1 of the T tokens (the samples); last is token T-1.
+ * Mean and max need T >= 2, the others T >= 1 (ERR_SHAPE, unless the batch is empty). */
 typedef struct vg_pool_forward_args {
     vg_tensor x;      /* (B, T, C) */
     vg_tensor y;      /* (B, C), written */
@@ -205,10 +208,11 @@ enum { VG_MASK_VISIBLE = 0, VG_MASK_FILLED = 1, VG_MASK_RANDOM = 2, VG_MASK_KEPT
  * several belongs to the latest start. Word 1 of that start's draw, as a unit value u, decides the span's
  * fate: u < random_share: RANDOM, its samples become another sample of the same segment, number (word 2 of
  * the sample's own draw) mod T; u < random_share + keep_share: KEPT; else FILLED by `fill`: 0, the mean of
- * the segment's visible samples, a standard normal draw (Box-Muller on words 0, 1 of vg_philox_draw(seed, t,
- * VG_SITE_MASK_NOISE, segment[b], epoch)), or the learned value. (Vazquez-Rodriguez et al. 2022: start
- * probability 0.0325, span 20, zeros; whether starts are drawn one by one or as an exact share is not known:
- * each sample alone is our reading.) */
+ * the segment's visible samples (0 when there are none), a standard normal draw (Box-Muller on the unit
+ * values u, v of words 0, 1 of vg_philox_draw(seed, t, VG_SITE_MASK_NOISE, segment[b], epoch): sqrt(-2 log u)
+ * * cos(2 pi v)), or the learned value. Unit values and shares are compared as doubles; samples are taken
+ * from x as it came in. (Vazquez-Rodriguez et al. 2022: start probability 0.0325, span 20, zeros; whether
+ * starts are drawn one by one or as an exact share is not known: each sample alone is our reading.) */
 typedef struct vg_mask_forward_args {
     vg_tensor x;       /* (B, T) */
     vg_tensor segment; /* (B) I64 */
@@ -231,8 +235,8 @@ typedef struct vg_mask_backward_args {
 
 /* Both losses give sums, not means: the optimiser divides by the count (adamw's `count`), so that
  * micro-batches and ranks add up to exactly one large batch. stats[0] += sum over masked samples of
- * (prediction - target)^2, stats[1] += their number dprediction = 2 * (prediction - target) on masked
- * samples, 0 elsewhere */
+ * (prediction - target)^2, stats[1] += their number; dprediction = 2 * (prediction - target) on masked
+ * samples, 0 elsewhere. */
 typedef struct vg_masked_mse_args {
     vg_tensor prediction, target; /* (B, T) */
     vg_tensor mask;               /* (B, T) U8, nonzero = counts */
@@ -273,7 +277,7 @@ typedef struct vg_adamw_args {
 } vg_adamw_args;
 
 typedef struct vg_kernel_table {
-#define VG_KERNEL(op, summary) vg_status (*op)(vg_kernels *kernels, const vg_##op##_args *args);
+#define VG_KERNEL(op, summary) vg_status (*op)(vg_kernels * kernels, const vg_##op##_args *args);
 #include "kernels/kernels.def"
 #undef VG_KERNEL
 } vg_kernel_table;
