@@ -1,0 +1,52 @@
+/* Adam and AdamW over the flat slab of a model's parameters. */
+#ifndef VAGUS_MODELS_OPTIMIZER_H
+#define VAGUS_MODELS_OPTIMIZER_H
+
+#include "kernels/kernels.h"
+#include "models/params.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct vg_optimizer vg_optimizer;
+
+typedef enum vg_optimizer_kind { VG_OPTIMIZER_ADAM, VG_OPTIMIZER_ADAMW } vg_optimizer_kind;
+
+typedef struct vg_optimizer_config {
+    vg_optimizer_kind kind; /* ADAM: decay as L2 in the gradient; ADAMW: decoupled */
+    double beta1, beta2, epsilon;
+    double weight_decay;
+    bool decay_matrices_only;  /* false: every parameter, as PyTorch's optimisers and the paper */
+    double clip_norm;          /* of the whole gradient; 0: off */
+    const char *frozen_prefix; /* parameters whose names start so are left alone; NULL or "": none. Copied. */
+} vg_optimizer_config;
+
+/* The paper's pre-training: Adam, 0.9, 0.999, 1e-8, decay 0.005 on everything, no clipping. */
+VG_API vg_optimizer_config vg_optimizer_config_default(void);
+
+/* Allocates the moments. Kernels and parameters are borrowed until destroy; parameters are bound, with
+ * gradients. ERR_CONFIG naming the value that cannot be. */
+VG_NODISCARD VG_API vg_status vg_optimizer_create(vg_kernels *kernels, vg_parameters *parameters,
+                                                  const vg_optimizer_config *config, vg_optimizer **out);
+VG_API void vg_optimizer_destroy(vg_optimizer *optimizer); /* NULL is fine */
+
+/* One step. `stats` is vg_model_stats(): gradients are divided by stats[1], on the device. A count of zero
+ * leaves parameters and moments alone. */
+VG_NODISCARD VG_API vg_status vg_optimizer_step(vg_optimizer *optimizer, double lr, vg_tensor stats);
+
+VG_API int64_t vg_optimizer_steps(const vg_optimizer *optimizer); /* done so far */
+
+/* The norm of the latest step's mean gradient, before clipping, frozen parameters left out. Waits for the
+ * device. 0 when the step had a count of zero. Each step measures it whether or not it clips. */
+VG_NODISCARD VG_API vg_status vg_optimizer_read_norm(vg_optimizer *optimizer, double *norm);
+
+/* optimizer.safetensors: both moments by parameter name, and the number of steps. load refuses the state of
+ * another model (ERR_DATA, naming the tensor) or of another kind of optimiser. */
+VG_NODISCARD VG_API vg_status vg_optimizer_save(const vg_optimizer *optimizer, const char *path);
+VG_NODISCARD VG_API vg_status vg_optimizer_load(vg_optimizer *optimizer, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
