@@ -1,0 +1,296 @@
+/* The detector looks at the whole signal at once, so nothing in it has to learn as a real-time detector does.
+ *   1. Band-pass 5-20 Hz, where a QRS complex has most of its energy; its envelope is the root of the mean
+ *      square over 100 ms.
+ *   2. Every maximum of the envelope that is the highest within 220 ms is a candidate.
+ *   3. Around each candidate a typical QRS height is known: the median, over +-8 s, of the highest envelope
+ * in blocks of 1.5 s (each holds a beat at 40 beats per minute and more). A candidate of at least 0.35 of it
+ * is a beat, unless it follows a beat twice as high within 360 ms (a T wave).
+ *   4. Where a gap of more than 1.6 typical intervals is left, the highest candidate in it counts from 0.15
+ *      of the typical height.
+ *   5. The peak itself is the extreme of the band-passed signal within 80 ms, on the side (up or down) where
+ *      most beats of the recording are larger. */
+#include "datasets/signal/rpeaks.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datasets/signal/filter.h"
+
+static const double BAND_LOW = 5, BAND_HIGH = 20, ENVELOPE_S = 0.100, APART_S = 0.220, BLOCK_S = 1.5,
+                    AROUND_S = 8, BEAT_SHARE = 0.35, SEARCH_SHARE = 0.15, T_WAVE_S = 0.360,
+                    T_WAVE_SHARE = 0.5, REFINE_S = 0.080;
+
+typedef struct candidate {
+    int64_t at;
+    double height, typical;
+    bool beat;
+} candidate;
+
+static int by_value(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+/* Sorts `values` and returns their median; 0 for none. */
+static double median(double *values, int64_t n)
+{
+    if (n <= 0) return 0;
+    qsort(values, (size_t)n, sizeof *values, by_value);
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+/* The band-passed copy of x, 0 where nothing can be said. */
+static vg_status band_passed(const double *x, int64_t n, double rate, double *out)
+{
+    vg_filter filter;
+    VG_TRY(vg_filter_design(VG_FILTER_BANDPASS, 2, BAND_LOW, BAND_HIGH, rate, &filter));
+    memcpy(out, x, (size_t)n * sizeof *x);
+    vg_status status = vg_filter_zero_phase(&filter, out, n, NULL);
+    if (status == VG_ERR_DATA) { /* nothing long enough: no beats */
+        memset(out, 0, (size_t)n * sizeof *out);
+        return VG_OK;
+    }
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(out[i])) out[i] = 0;
+    return status;
+}
+
+static void make_envelope(const double *band, int64_t n, int64_t width, double *envelope)
+{
+    int64_t half = width / 2;
+    double sum = 0;
+    for (int64_t i = -half; i < n; i++) {
+        if (i + half < n) sum += band[i + half] * band[i + half];
+        if (i - half - 1 >= 0) sum -= band[i - half - 1] * band[i - half - 1];
+        if (i >= 0) envelope[i] = sqrt(fmax(sum, 0) / (double)(2 * half + 1));
+    }
+}
+
+/* Maxima of the envelope that are the highest within `apart` samples on either side. */
+static int64_t find_candidates(const double *envelope, int64_t n, int64_t apart, candidate *out)
+{
+    int64_t count = 0;
+    for (int64_t i = 1; i + 1 < n; i++) {
+        if (!(envelope[i] > envelope[i - 1] && envelope[i] >= envelope[i + 1]) || envelope[i] <= 0) continue;
+        candidate next = {.at = i, .height = envelope[i]};
+        if (count > 0 && i - out[count - 1].at < apart) {
+            if (next.height > out[count - 1].height) out[count - 1] = next;
+            continue;
+        }
+        out[count++] = next;
+    }
+    return count;
+}
+
+/* Fills `typical` of every candidate; `block` and `sorted` hold one number per block. */
+static void set_typical(const double *envelope, int64_t n, double rate, candidate *candidates, int64_t count,
+                        double *block, double *sorted, int64_t blocks)
+{
+    int64_t width = (int64_t)(BLOCK_S * rate), around = (int64_t)ceil(AROUND_S / BLOCK_S);
+    for (int64_t b = 0; b < blocks; b++) {
+        int64_t end = b + 1 == blocks ? n : (b + 1) * width;
+        block[b] = 0;
+        for (int64_t i = b * width; i < end; i++) block[b] = fmax(block[b], envelope[i]);
+    }
+    int64_t known = -1;
+    double typical = 0;
+    for (int64_t c = 0; c < count; c++) {
+        int64_t b = candidates[c].at / width;
+        if (b >= blocks) b = blocks - 1;
+        if (b != known) {
+            int64_t used = 0;
+            for (int64_t k = b - around; k <= b + around; k++)
+                if (k >= 0 && k < blocks && block[k] > 0) sorted[used++] = block[k];
+            typical = median(sorted, used);
+            known = b;
+        }
+        candidates[c].typical = typical;
+    }
+}
+
+static void choose_beats(candidate *candidates, int64_t count, double rate)
+{
+    int64_t last = -1;
+    for (int64_t c = 0; c < count; c++) {
+        candidate *now = &candidates[c];
+        if (now->height < BEAT_SHARE * now->typical) continue;
+        if (last >= 0 && (double)(now->at - candidates[last].at) < T_WAVE_S * rate &&
+            now->height < T_WAVE_SHARE * candidates[last].height)
+            continue;
+        now->beat = true;
+        last = c;
+    }
+}
+
+/* Looks again where a beat seems to be missing. `intervals` holds one number per candidate. */
+static void search_back(candidate *candidates, int64_t count, double rate, double *intervals)
+{
+    int64_t used = 0, last = -1;
+    for (int64_t c = 0; c < count; c++) {
+        if (!candidates[c].beat) continue;
+        if (last >= 0) intervals[used++] = (double)(candidates[c].at - candidates[last].at);
+        last = c;
+    }
+    double typical = median(intervals, used);
+    if (used < 3) return;
+    last = -1;
+    for (int64_t c = 0; c < count; c++) {
+        if (!candidates[c].beat) continue;
+        if (last >= 0 && (double)(candidates[c].at - candidates[last].at) > 1.6 * typical) {
+            candidate *best = NULL;
+            for (int64_t k = last + 1; k < c; k++) {
+                bool clear = (double)(candidates[k].at - candidates[last].at) > T_WAVE_S * rate &&
+                             (double)(candidates[c].at - candidates[k].at) > APART_S * rate;
+                if (clear && candidates[k].height > SEARCH_SHARE * candidates[k].typical &&
+                    (!best || candidates[k].height > best->height))
+                    best = &candidates[k];
+            }
+            if (best) best->beat = true;
+        }
+        last = c;
+    }
+}
+
+static double top_of_parabola(const double *band, int64_t n, int64_t at)
+{
+    if (at <= 0 || at + 1 >= n) return (double)at;
+    double left = band[at - 1], middle = band[at], right = band[at + 1], bend = left - 2 * middle + right;
+    if (bend == 0) return (double)at;
+    double shift = 0.5 * (left - right) / bend;
+    return (double)at + fmax(-0.5, fmin(0.5, shift));
+}
+
+/* Puts each beat on its peak. `ups` and `downs` are scratch of one number per beat. */
+static void refine(const double *band, int64_t n, double rate, const candidate *candidates, int64_t count,
+                   double *ups, double *downs, vg_rpeaks *peaks)
+{
+    int64_t reach = (int64_t)(REFINE_S * rate), beats = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        int64_t k = 0;
+        for (int64_t c = 0; c < count; c++) {
+            if (!candidates[c].beat) continue;
+            int64_t from = candidates[c].at - reach, to = candidates[c].at + reach;
+            if (from < 0) from = 0;
+            if (to > n - 1) to = n - 1;
+            int64_t high = from, low = from;
+            for (int64_t i = from; i <= to; i++) {
+                if (band[i] > band[high]) high = i;
+                if (band[i] < band[low]) low = i;
+            }
+            if (pass == 0) {
+                ups[k] = band[high];
+                downs[k++] = -band[low];
+                continue;
+            }
+            double at = top_of_parabola(band, n, peaks->sign > 0 ? high : low);
+            if (k == 0 || at > peaks->position[k - 1]) peaks->position[k++] = at;
+        }
+        if (pass == 0) {
+            beats = k;
+            peaks->sign = beats ? (median(ups, beats) >= median(downs, beats) ? 1 : -1) : 0;
+        } else {
+            peaks->count = k;
+        }
+    }
+}
+
+vg_status vg_rpeaks_detect(const double *x, int64_t n, double rate, vg_rpeaks *peaks)
+{
+    vg_status status = VG_OK;
+    double *band = NULL, *envelope = NULL, *scratch = NULL;
+    candidate *candidates = NULL;
+    *peaks = (vg_rpeaks){0};
+    if (!(rate >= 60) || !isfinite(rate))
+        return vg_fail(VG_ERR_CONFIG, "R peaks need a sampling rate of at least 60 Hz, not %g", rate);
+    if (n < 3) return VG_OK;
+
+    int64_t apart = (int64_t)(APART_S * rate), width = (int64_t)(BLOCK_S * rate);
+    int64_t most = n / apart + 2, blocks = n / width > 0 ? n / width : 1;
+    int64_t scratch_n = 2 * (most > blocks ? most : blocks);
+    band = malloc((size_t)n * sizeof *band);
+    envelope = malloc((size_t)n * sizeof *envelope);
+    candidates = malloc((size_t)most * sizeof *candidates);
+    scratch = malloc((size_t)scratch_n * sizeof *scratch);
+    peaks->position = malloc((size_t)most * sizeof *peaks->position);
+    if (!band || !envelope || !candidates || !scratch || !peaks->position) {
+        status = vg_fail(VG_ERR_MEMORY, "no memory to find beats in %lld samples", (long long)n);
+        goto out;
+    }
+    VG_TRY_OUT(band_passed(x, n, rate, band));
+    make_envelope(band, n, (int64_t)(ENVELOPE_S * rate), envelope);
+    int64_t count = find_candidates(envelope, n, apart, candidates);
+    set_typical(envelope, n, rate, candidates, count, scratch, scratch + scratch_n / 2, blocks);
+    choose_beats(candidates, count, rate);
+    search_back(candidates, count, rate, scratch);
+    refine(band, n, rate, candidates, count, scratch, scratch + scratch_n / 2, peaks);
+out:
+    free(band);
+    free(envelope);
+    free(candidates);
+    free(scratch);
+    if (status != VG_OK) vg_rpeaks_free(peaks);
+    return status;
+}
+
+void vg_rpeaks_free(vg_rpeaks *peaks)
+{
+    free(peaks->position);
+    *peaks = (vg_rpeaks){0};
+}
+
+vg_heart_rate vg_heart_rate_from_peaks(const vg_rpeaks *peaks, int64_t start, int64_t length, double rate)
+{
+    vg_heart_rate result = {.mean_bpm = NAN, .sdnn_ms = NAN, .rmssd_ms = NAN};
+    int64_t first = 0, last = peaks->count;
+    while (first < last && peaks->position[first] < (double)start) first++;
+    while (last > first && peaks->position[last - 1] >= (double)(start + length)) last--;
+    int64_t n = last - first - 1;
+    if (n < 3) return result;
+    double *seconds = malloc((size_t)n * 2 * sizeof *seconds);
+    if (!seconds) return result;
+    double *sorted = seconds + n;
+    for (int64_t i = 0; i < n; i++)
+        sorted[i] = seconds[i] = (peaks->position[first + i + 1] - peaks->position[first + i]) / rate;
+    double middle = median(sorted, n), sum = 0, squares = 0, steps = 0;
+    int used = 0, step_count = 0;
+    for (int64_t i = 0; i < n; i++) {
+        bool good = seconds[i] >= 0.3 && seconds[i] <= 2 && fabs(seconds[i] - middle) <= 0.3 * middle;
+        if (!good) {
+            seconds[i] = NAN;
+            continue;
+        }
+        used++;
+        sum += seconds[i];
+        if (i > 0 && isfinite(seconds[i - 1])) {
+            steps += (seconds[i] - seconds[i - 1]) * (seconds[i] - seconds[i - 1]);
+            step_count++;
+        }
+    }
+    result.intervals = used;
+    if (used >= 3 && step_count >= 1) {
+        double mean = sum / used;
+        for (int64_t i = 0; i < n; i++)
+            if (isfinite(seconds[i])) squares += (seconds[i] - mean) * (seconds[i] - mean);
+        result.mean_bpm = 60 / mean;
+        result.sdnn_ms = 1000 * sqrt(squares / (used - 1));
+        result.rmssd_ms = 1000 * sqrt(steps / step_count);
+    }
+    free(seconds);
+    return result;
+}
+
+vg_status vg_heart_rate_of_segment(const float *x, int64_t n, double rate, vg_heart_rate *result)
+{
+    vg_rpeaks peaks = {0};
+    double *wide = malloc((size_t)(n > 0 ? n : 1) * sizeof *wide);
+    if (!wide) return vg_fail(VG_ERR_MEMORY, "no memory for a segment of %lld samples", (long long)n);
+    for (int64_t i = 0; i < n; i++) wide[i] = x[i];
+    vg_status status = vg_rpeaks_detect(wide, n, rate, &peaks);
+    if (status == VG_OK) *result = vg_heart_rate_from_peaks(&peaks, 0, n, rate);
+    vg_rpeaks_free(&peaks);
+    free(wide);
+    return status;
+}
