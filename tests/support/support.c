@@ -10,8 +10,10 @@
 void support_assert_fails(vg_status got, vg_status expected, const char *text, const char *expression)
 {
     if (got != expected)
-        fail_msg("%s: got %s (%s), want %s", expression, vg_status_name(got), got ? vg_cause() : "", vg_status_name(expected));
-    if (!strstr(vg_cause(), text)) fail_msg("%s: the cause \"%s\" does not say \"%s\"", expression, vg_cause(), text);
+        fail_msg("%s: got %s (%s), want %s", expression, vg_status_name(got), got ? vg_cause() : "",
+                 vg_status_name(expected));
+    if (!strstr(vg_cause(), text))
+        fail_msg("%s: the cause \"%s\" does not say \"%s\"", expression, vg_cause(), text);
 }
 
 uint64_t support_seed(void)
@@ -63,7 +65,10 @@ char *support_path(const char *folder, const char *name)
     return path;
 }
 
-const char *support_data(void) { return getenv("VAGUS_TEST_DATA"); }
+const char *support_data(void)
+{
+    return getenv("VAGUS_TEST_DATA");
+}
 
 void support_skip_without_data(void)
 {

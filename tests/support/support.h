@@ -16,11 +16,13 @@
     do {                                                                                                     \
         vg_status assert_ok_ = (expression);                                                                 \
         if (assert_ok_ != VG_OK)                                                                             \
-            fail_msg("%s: %s: %s (%s)", #expression, vg_status_name(assert_ok_), vg_cause(), vg_cause_where()); \
+            fail_msg("%s: %s: %s (%s)", #expression, vg_status_name(assert_ok_), vg_cause(),                 \
+                     vg_cause_where());                                                                      \
     } while (0)
 
 /* Fails unless the call returned this status and its cause contains `text` (a name, a place). */
-#define assert_fails(expression, expected, text) support_assert_fails((expression), (expected), (text), #expression)
+#define assert_fails(expression, expected, text)                                                             \
+    support_assert_fails((expression), (expected), (text), #expression)
 void support_assert_fails(vg_status got, vg_status expected, const char *text, const char *expression);
 
 /* The seed of this run: VAGUS_TEST_SEED or a fixed one; printed once so that a failure can be replayed. */
@@ -32,8 +34,8 @@ char *support_temp_dir(void);
 /* "folder/name" in memory that the caller frees. */
 char *support_path(const char *folder, const char *name);
 
-/* The folder of real recordings, or NULL when VAGUS_TEST_DATA is not set. support_skip_without_data() ends the
- * program with 77 then, saying why. */
+/* The folder of real recordings, or NULL when VAGUS_TEST_DATA is not set. support_skip_without_data() ends
+ * the program with 77 then, saying why. */
 const char *support_data(void);
 void support_skip_without_data(void);
 
