@@ -39,12 +39,12 @@ typedef struct vg_model_options {
     vg_dtype dtype; /* VG_F32; VG_F64 on `ref` */
 } vg_model_options;
 
-/* A batch on the model's device. */
-typedef struct vg_batch {
+/* A batch on the model's device (the name vg_batch is the data loader's). */
+typedef struct vg_model_batch {
     vg_tensor signal;   /* (B, T) */
     vg_tensor segments; /* (B) I64: each segment's number in the corpus, which masks and dropout depend on */
     vg_tensor labels;   /* (B), CLASSIFICATION only, else absent; absent: no loss */
-} vg_batch;
+} vg_model_batch;
 
 /* TRAIN: dropout, masks, loss and its gradient; backward may follow.
  * EVALUATE: masks and loss, no dropout. PREDICT: neither masks nor loss; the signal is seen whole. */
@@ -69,11 +69,11 @@ VG_API const vg_model_options *vg_model_get_options(const vg_model *model);
 /* Copies host arrays into the model's own input buffers: signal (B, T), segments (B), labels (B) or NULL.
  * ERR_SHAPE when batch is not in [1, max_batch]. */
 VG_NODISCARD VG_API vg_status vg_model_upload(vg_model *model, int64_t batch, const float *signal,
-                                              const int64_t *segments, const float *labels, vg_batch *out);
+                                              const int64_t *segments, const float *labels, vg_model_batch *out);
 
 /* Runs the model. `out` (may be NULL) becomes a view of the result, valid until the next forward or backward:
  * the reconstruction (B, T), the logits (B), or the vectors (B, d_model). */
-VG_NODISCARD VG_API vg_status vg_model_forward(vg_model *model, const vg_batch *batch, const vg_pass *pass,
+VG_NODISCARD VG_API vg_status vg_model_forward(vg_model *model, const vg_model_batch *batch, const vg_pass *pass,
                                                vg_tensor *out);
 
 /* Adds the gradients of the latest forward, which was VG_PASS_TRAIN with a loss (else ERR_CONFIG), to the
