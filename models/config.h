@@ -1,5 +1,5 @@
-/* What a model is: every assumption about the paper as a switch. The fields, their defaults, ranges and
- * meaning stand in config.def; the runner builds its YAML keys from vg_model_config_fields(). */
+/* What a model is: every assumption about the paper as a switch. Fields, defaults, ranges and meaning stand
+ * in model.def and masking.def. The structs are plain values, copied by assignment. */
 #ifndef VAGUS_MODELS_CONFIG_H
 #define VAGUS_MODELS_CONFIG_H
 
@@ -7,87 +7,76 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/status.h"
+#include "core/schema.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-enum { VG_MAX_CONFIG_LIST = 4, VG_MAX_MODEL_TYPE = 32 };
+/* The architectures: X(name, summary), one line each. `name` stands in YAML files and checkpoints, and
+ * `vg__encoder_<name>` (models/encoder.h) is what it does. */
+#define VG_MODEL_TYPE_MAP(X)                                                                                 \
+    X(transformer, "convolutions, CLS token, transformer (Vazquez-Rodriguez et al. 2022)")
 
+#define VG_MODEL_TYPE_NAME(name, summary) #name " | "
+#define VG_MODEL_TYPE_ENUM(name, summary) VG_MODEL_##name,
+enum { VG_MODEL_TYPE_MAP(VG_MODEL_TYPE_ENUM) VG_MODEL_TYPES };
+
+enum { VG_MAX_CONFIG_LIST = 4 };
 typedef struct vg_config_list {
     int64_t count, item[VG_MAX_CONFIG_LIST];
 } vg_config_list;
 
-#define VG_FIELD_INT(name, value, minimum, maximum, help)          int64_t name;
-#define VG_FIELD_REAL(name, value, minimum, maximum, help)         double name;
-#define VG_FIELD_CHOICE(name, value, choices, help)                int name;
-#define VG_FIELD_LIST(name, capacity, minimum, maximum, help, ...) vg_config_list name;
+#undef VG_FIELD
+#define VG_CONFIG_INT                                               int64_t
+#define VG_CONFIG_DOUBLE                                            double
+#define VG_CONFIG_ENUM                                              int
+#define VG_CONFIG_INTS                                              vg_config_list
+#define VG_FIELD(section, name, type, initial, allowed, unit, help) VG_CONFIG_##type name;
+
 typedef struct vg_model_config {
-    char type[VG_MAX_MODEL_TYPE]; /* a name of models/encoder.c: "transformer" */
-#define VG_MODEL_FIELDS
-#include "models/config.def"
-#undef VG_MODEL_FIELDS
+#include "models/model.def"
 } vg_model_config;
 
-#define VG_FIELD_INT(name, value, minimum, maximum, help)  int64_t name;
-#define VG_FIELD_REAL(name, value, minimum, maximum, help) double name;
-#define VG_FIELD_CHOICE(name, value, choices, help)        int name;
 typedef struct vg_masking_config {
-#define VG_MASKING_FIELDS
-#include "models/config.def"
-#undef VG_MASKING_FIELDS
+#include "models/masking.def"
 } vg_masking_config;
+#undef VG_FIELD
 
+/* conv_activation and activation are vg_activation, pooling is vg_pool, fill is vg_mask_fill (kernels.h). */
 enum { VG_CONV_NORM_NONE, VG_CONV_NORM_FIRST, VG_CONV_NORM_ALL };
 enum { VG_NORM_POST, VG_NORM_PRE };
 enum { VG_POSITION_SINUSOIDAL, VG_POSITION_LEARNED };
-/* conv_activation and activation are vg_activation, aggregation is vg_pool, fill is vg_mask_fill (kernels.h).
- */
 
 /* The paper's values. */
 VG_API vg_model_config vg_model_config_default(void);
 VG_API vg_masking_config vg_masking_config_default(void);
 
+/* A list out of a parsed configuration; one that is too long keeps its count, and the check refuses it. */
+VG_API vg_config_list vg_config_list_make(const int64_t *items, size_t count);
+
+/* One dropout for the input encoder, the positions and the transformer, as the paper has it. */
+VG_API void vg_model_config_set_dropout(vg_model_config *config, double probability);
+
 /* ERR_CONFIG naming the field, its value and what would do. */
 VG_NODISCARD VG_API vg_status vg_model_config_check(const vg_model_config *config);
 VG_NODISCARD VG_API vg_status vg_masking_config_check(const vg_masking_config *config);
 
-/* A field, for code that treats them all alike (YAML, JSON, --help). `offset` is into the struct. */
-typedef enum vg_field_kind {
-    VG_FIELD_IS_INT,
-    VG_FIELD_IS_REAL,
-    VG_FIELD_IS_CHOICE,
-    VG_FIELD_IS_LIST
-} vg_field_kind;
-typedef struct vg_config_field {
-    const char *name;
-    vg_field_kind kind;
-    size_t offset;
-    double minimum, maximum; /* of the value, or of each item */
-    const char *choices;     /* "first|second", for a choice */
-    int capacity;            /* of a list */
-    const char *help;
-} vg_config_field;
-VG_API const vg_config_field *vg_model_config_fields(int *count); /* without `type`, which is a name */
-VG_API const vg_config_field *vg_masking_config_fields(int *count);
+/* {"type": "transformer", "segment_length": 1280, ...} on one line; the caller frees it. */
+VG_NODISCARD VG_API vg_status vg_model_config_to_json(const vg_model_config *config, char **json);
+VG_NODISCARD VG_API vg_status vg_masking_config_to_json(const vg_masking_config *config, char **json);
 
-/* The word of a choice's index into `text`, NULL outside; the index of a word, -1 for none. */
-VG_API const char *vg_config_choice_name(const char *choices, int index, char *text, size_t size);
-VG_API int vg_config_choice_index(const char *choices, const char *word);
+/* Back again, checked; a field that is absent has its default (it is younger than the file), an unknown one
+ * is refused. `origin` names the text in messages ("model.safetensors"). ERR_CONFIG. */
+VG_NODISCARD VG_API vg_status vg_model_config_from_json(const char *json, const char *origin,
+                                                        vg_model_config *out);
+VG_NODISCARD VG_API vg_status vg_masking_config_from_json(const char *json, const char *origin,
+                                                          vg_masking_config *out);
 
-/* {"type": "transformer", "segment_length": 1280, ...}: the caller frees it; NULL when out of memory. */
-VG_API char *vg_model_config_to_json(const vg_model_config *config);
-VG_API char *vg_masking_config_to_json(const vg_masking_config *config);
-
-/* Strict: every field present, none unknown, and the checks above. ERR_FORMAT or ERR_CONFIG naming the field.
- */
-VG_NODISCARD VG_API vg_status vg_model_config_from_json(const char *json, vg_model_config *out);
-VG_NODISCARD VG_API vg_status vg_masking_config_from_json(const char *json, vg_masking_config *out);
-
-/* Writes the first field that differs as "layers is 2 here and 4 there" into `text`; false when all agree. */
-VG_API bool vg_model_config_differs(const vg_model_config *here, const vg_model_config *there, char *text,
-                                    size_t size);
+/* Finds the first field that differs and, when `encoder_only`, is not about a head or about dropout. Writes
+ * "layers (2 and 4)" into `text` (may be NULL); false when all agree. */
+VG_API bool vg_model_config_differs(const vg_model_config *here, const vg_model_config *there,
+                                    bool encoder_only, char *text, size_t size);
 
 #ifdef __cplusplus
 }

@@ -69,12 +69,13 @@ VG_API const vg_model_options *vg_model_get_options(const vg_model *model);
 /* Copies host arrays into the model's own input buffers: signal (B, T), segments (B), labels (B) or NULL.
  * ERR_SHAPE when batch is not in [1, max_batch]. */
 VG_NODISCARD VG_API vg_status vg_model_upload(vg_model *model, int64_t batch, const float *signal,
-                                              const int64_t *segments, const float *labels, vg_model_batch *out);
+                                              const int64_t *segments, const float *labels,
+                                              vg_model_batch *out);
 
 /* Runs the model. `out` (may be NULL) becomes a view of the result, valid until the next forward or backward:
  * the reconstruction (B, T), the logits (B), or the vectors (B, d_model). */
-VG_NODISCARD VG_API vg_status vg_model_forward(vg_model *model, const vg_model_batch *batch, const vg_pass *pass,
-                                               vg_tensor *out);
+VG_NODISCARD VG_API vg_status vg_model_forward(vg_model *model, const vg_model_batch *batch,
+                                               const vg_pass *pass, vg_tensor *out);
 
 /* Adds the gradients of the latest forward, which was VG_PASS_TRAIN with a loss (else ERR_CONFIG), to the
  * parameters' gradients. */
@@ -100,9 +101,10 @@ VG_API void vg_model_freeze_encoder(vg_model *model, bool frozen);
 VG_API bool vg_model_activation(const vg_model *model, int index, const char **name, vg_tensor *view);
 VG_API bool vg_model_find_activation(const vg_model *model, const char *name, vg_tensor *view);
 
-/* model.safetensors with the configuration in its metadata; `metadata` adds pairs (key, value, ..., NULL) or
- * is NULL. Reading back: the configuration alone, to create a model; then the values. */
-VG_NODISCARD VG_API vg_status vg_model_save(vg_model *model, const char *path, const char *const *metadata);
+/* model.safetensors with the configuration in its metadata; `metadata` (may be NULL) adds to it. Reading
+ * back: the configuration alone, to create a model; then the values. */
+VG_NODISCARD VG_API vg_status vg_model_save(vg_model *model, const char *path, const vg_text_pair *metadata,
+                                            size_t metadata_count);
 VG_NODISCARD VG_API vg_status vg_model_read_options(const char *path, vg_model_options *out);
 
 /* Reads the values of a file that holds the same model and head (`prefix` NULL), or only its encoder

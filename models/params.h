@@ -4,6 +4,7 @@
 #ifndef VAGUS_MODELS_PARAMS_H
 #define VAGUS_MODELS_PARAMS_H
 
+#include "core/safetensors.h"
 #include "core/slab.h"
 
 #ifdef __cplusplus
@@ -68,9 +69,9 @@ VG_NODISCARD VG_API vg_status vg_parameters_get(const vg_parameters *parameters,
 VG_NODISCARD VG_API vg_status vg_parameters_set(const vg_parameters *parameters, const vg_tensor *view,
                                                 const void *host);
 
-/* Metadata that goes into the file: pairs of key, value; NULL ends the list. */
+/* All values under their names, with this metadata, atomically. */
 VG_NODISCARD VG_API vg_status vg_parameters_save(const vg_parameters *parameters, const char *path,
-                                                 const char *const *metadata);
+                                                 const vg_text_pair *metadata, size_t metadata_count);
 
 typedef struct vg_load_report {
     int loaded, fresh, ignored;              /* parameters read; ours left as they were; the file's unused */
