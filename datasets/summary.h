@@ -1,0 +1,19 @@
+/* A store in words: what `vagus data info` prints. */
+#ifndef VAGUS_DATASETS_SUMMARY_H
+#define VAGUS_DATASETS_SUMMARY_H
+
+#include "core/status.h"
+#include "datasets/store.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Source and licence, subjects, recordings and hours, leads, rate, preprocessing, each rating with its
+ * counts, and the exclusions by reason, as lines ending in '\n'. *text is the caller's to free(). */
+VG_API VG_NODISCARD vg_status vg_store_summarise(const vg_store *store, char **text);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
