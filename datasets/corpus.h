@@ -69,7 +69,7 @@ typedef struct vg_corpus {
     int64_t recording_count;
     vg_segment *segments;
     int64_t segment_count;
-    char **subjects; /* "store:subject"; a recording without a subject is "store:#index" */
+    char **subjects; /* "source:subject"; a recording without a subject is "source:#number" */
     int64_t subject_count, trial_count;
     char **rating_names;
     int rating_count;
@@ -79,10 +79,12 @@ typedef struct vg_corpus {
 } vg_corpus;
 
 /* Loads the stores, checks that all were preprocessed alike (ERR_DATA names the two files and the
- * difference), verifies every recording's fingerprint and cuts segments. Two paths of one store are an error,
- * as are two stores with one source name and different content that share subjects' names: subjects are told
- * apart by "source:subject", so the same person in two stores of one source stays one subject. ERR_DATA when
- * no segment is left (the cause counts the reasons), ERR_CONFIG for options that cannot be. */
+ * difference), verifies every recording's fingerprint and cuts segments. Subjects are told apart by
+ * "source:subject": the subjects of two sources never meet, and a person who appears in two stores of one
+ * source stays one person. The same store given twice, or a store whose recordings are already there under
+ * another subject, would leak between folds: identical recordings of different subjects are warned about,
+ * identical paths refused. ERR_DATA when no segment is left (the cause counts the reasons), ERR_CONFIG for
+ * options that cannot be. */
 VG_NODISCARD VG_API vg_status vg_corpus_create(const char *const *paths, int path_count,
                                                const vg_corpus_options *options, vg_corpus **out);
 VG_API void vg_corpus_destroy(vg_corpus *corpus); /* NULL is fine */

@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "core/status.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -17,6 +19,9 @@ void vg__hdf5_leave(void);
 /* The innermost message on HDF5's error stack into `text` ("HDF5 gives no reason" if there is none). Call it
  * before the next HDF5 call. Returns `text`. */
 const char *vg__hdf5_words(char *text, size_t size);
+
+/* vg_fail() with those words appended: "SENTENCE (HDF5: words)". Clears the stack, returns `status`. */
+vg_status vg__hdf5_fail(vg_status status, const char *format, ...) VG_PRINTF(2, 3);
 
 #ifdef __cplusplus
 }
