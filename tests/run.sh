@@ -85,7 +85,7 @@ arguments=(--test-dir "$build" --output-junit "$PWD/$build/tests.xml" -j "$jobs"
 if [ ${#patterns[@]} -gt 0 ]; then
     arguments+=(-R "$(IFS='|'; echo "${patterns[*]}")")
 fi
-rm -f "$build/tests.xml"
+rm -f "$build/tests.xml" "$build/tests.log"
 ctest "${arguments[@]}" --show-only=json-v1 >"$build/tests.json"
-ctest "${arguments[@]}" 2>&1 | grep -E '^ *[0-9]+/[0-9]+ Test ' || true
-exec python3 tests/support/report.py summary "$build/tests.json" "$build/tests.xml" "${patterns[@]}"
+ctest "${arguments[@]}" 2>&1 | tee "$build/tests.log" | grep -E '^ *[0-9]+/[0-9]+ Test ' || true
+exec python3 tests/support/report.py summary "$build" "${patterns[@]}"

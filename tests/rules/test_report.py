@@ -20,7 +20,7 @@ GONE = '<testcase name="{}" status="notrun"><skipped message="Unable to find exe
 failures = []
 
 
-def case(what, results, status, *expected, wanted=None, patterns=(), files=0):
+def case(what, results, status, *expected, wanted=None, patterns=(), files=0, log=""):
     names = [f"room/test_{index}" for index in range(len(results))]
     with tempfile.TemporaryDirectory(prefix="vagus-report-") as folder:
         root = pathlib.Path(folder)
@@ -28,13 +28,14 @@ def case(what, results, status, *expected, wanted=None, patterns=(), files=0):
         for index in range(files):
             (root / f"tests/room/test_{index}.c").touch()
         listed = names if wanted is None else wanted
-        (root / "list.json").write_text(json.dumps({"tests": [{"name": name} for name in listed]}))
+        (root / "tests.json").write_text(json.dumps({"tests": [{"name": name} for name in listed]}))
+        (root / "tests.log").write_text(log)
         body = "".join(text.format(name) for text, name in zip(results, names))
         if results:
-            (root / "result.xml").write_text(f'<?xml version="1.0"?><testsuite name="x">{body}</testsuite>')
+            (root / "tests.xml").write_text(f'<?xml version="1.0"?><testsuite name="x">{body}</testsuite>')
         output = io.StringIO()
         with contextlib.redirect_stdout(output):
-            got = report.summarise(root / "list.json", root / "result.xml", patterns, root)
+            got = report.summarise(root, patterns, root)
     if got != status:
         failures.append(f"{what}: exit {got}, not {status}")
     for text in expected:
@@ -44,6 +45,10 @@ def case(what, results, status, *expected, wanted=None, patterns=(), files=0):
 
 case("all pass", [PASS, PASS], 0, "\n2 passed, 0 failed, 0 skipped\n", files=2)
 case("one fails", [PASS, FAIL], 1, "boom", "seed 7", "\n1 passed, 1 failed, 0 skipped\n")
+case("one takes too long", [PASS, FAIL], 1, "room/test_1: Timeout",
+     log="2/2 Test #2: room/test_1 .......***Timeout  60.01 sec\n")
+case("one crashes", [FAIL, PASS], 1, "room/test_0: Exception: SegFault",
+     log="1/2 Test  #1: room/test_0 ..***Exception: SegFault  0.01 sec\n")
 case("one skips, with its reason", [PASS, PASS, SKIP], 0, "room/test_2: no recordings", "\n2 passed, 0 failed, 1 skipped\n")
 case("an executable is gone", [PASS, GONE], 1, "Unable to find", "\n1 passed, 1 failed, 0 skipped\n")
 case("all skip", [SKIP, SKIP], 1, "no test ran")
@@ -55,5 +60,5 @@ case("no result file", [], 1, "no test ran", "\n0 passed, 1 failed, 0 skipped\n"
 case("far fewer than files", [PASS], 1, "10 test files", files=10)
 case("a pattern asks for few", [PASS], 0, "\n1 passed, 0 failed, 0 skipped\n", files=10, patterns=["test_0"])
 
-print("\n".join(failures) or "11 cases")
+print("\n".join(failures) or "13 cases")
 sys.exit(1 if failures else 0)

@@ -1,7 +1,8 @@
 """Reads what ctest wrote, for tests/run.sh. Part of the tests: a runner that miscounts is worse than none.
 
 report.py list [PATTERN...]                       ctest's list (JSON) on standard input, names on standard output
-report.py summary LIST.json RESULT.xml [PATTERN...]   failures and skips, then "N passed, N failed, N skipped"
+report.py summary BUILD_DIR [PATTERN...]          failures and skips, then "N passed, N failed, N skipped"; from
+    tests.json (what was to run), tests.xml (what came of it) and tests.log (ctest's screen, for "Timeout")
 """
 
 import json
@@ -36,7 +37,13 @@ def reason_of_skip(output):
     return lines[-1] if lines else "the test gave no reason"
 
 
-def read_results(path):
+def read_reasons(path):
+    """name -> "Timeout", "Exception: SegFault" or "Failed", which ctest says on the screen alone."""
+    text = path.read_text(errors="replace") if path.exists() else ""
+    return dict(re.findall(r"Test +#\d+: (\S+) \.*\s*\*\*\*(.+?) +[\d.]+ sec", text))
+
+
+def read_results(path, reasons):
     """name -> ("passed" | "failed" | "skipped", reason, output). Whatever is not plainly passed or skipped by the
     test's own exit code 77 is a failure: ctest also calls a missing executable "not run"."""
     results = {}
@@ -49,7 +56,7 @@ def read_results(path):
             results[case.get("name")] = ("skipped", reason_of_skip(output), output)
         else:
             mark = failure if failure is not None else skipped
-            reason = (mark.get("message") if mark is not None else "") or case.get("status")
+            reason = (mark.get("message") if mark is not None else "") or reasons.get(case.get("name"), "Failed")
             results[case.get("name")] = ("failed", reason, output)
     return results
 
@@ -59,9 +66,12 @@ def test_sources(root):
     return [path for path in root.glob("tests/*/test_*") if path.suffix in (".c", ".cpp", ".py", ".sh")]
 
 
-def summarise(list_path, result_path, patterns, root="."):
-    wanted = {test["name"] for test in json.loads(pathlib.Path(list_path).read_text())["tests"]}
-    results = read_results(result_path) if pathlib.Path(result_path).exists() else {}
+def summarise(build, patterns, root="."):
+    build = pathlib.Path(build)
+    wanted = {test["name"] for test in json.loads((build / "tests.json").read_text())["tests"]}
+    results = {}
+    if (build / "tests.xml").exists():
+        results = read_results(build / "tests.xml", read_reasons(build / "tests.log"))
     problems = []
 
     failed = sorted(name for name, result in results.items() if result[0] == "failed")
@@ -84,7 +94,7 @@ def summarise(list_path, result_path, patterns, root="."):
         problems.append(f"{len(lost)} tests never reported: {', '.join(lost)}")
     passed = sum(result[0] == "passed" for result in results.values())
     if passed + len(failed) == 0:
-        problems.append("no test ran")
+        problems.append("no test ran" + (" (the long ones need --all)" if patterns else ""))
     if not patterns:
         # The floor follows the source tree: a runner that finds far fewer tests than there are files is broken.
         files = len(test_sources(pathlib.Path(root)))
@@ -102,7 +112,7 @@ def summarise(list_path, result_path, patterns, root="."):
 if __name__ == "__main__":
     if len(sys.argv) >= 2 and sys.argv[1] == "list":
         print_list(sys.argv[2:])
-    elif len(sys.argv) >= 4 and sys.argv[1] == "summary":
-        sys.exit(summarise(sys.argv[2], sys.argv[3], sys.argv[4:]))
+    elif len(sys.argv) >= 3 and sys.argv[1] == "summary":
+        sys.exit(summarise(sys.argv[2], sys.argv[3:]))
     else:
         sys.exit(__doc__)
