@@ -46,9 +46,9 @@ typedef struct vg_corpus_recording {
 typedef struct vg_segment {
     int64_t start; /* first sample in the corpus' signal */
     int32_t recording, subject, trial;
-    uint32_t number;   /* its index in the corpus: its identity for random numbers */
-    float label;       /* 0 or 1 after vg_corpus_label(); NaN: has none */
-    float mean, scale; /* normalised sample = (sample - mean) * scale */
+    uint32_t number;    /* its index in the corpus: its identity for random numbers */
+    float label;        /* 0 or 1 after vg_corpus_label(); NaN: has none */
+    double mean, scale; /* normalised sample = (sample - mean) * scale */
 } vg_segment;
 
 /* Segments that were refused, by reason, and what could not be cut. */
@@ -69,7 +69,8 @@ typedef struct vg_corpus {
     int64_t recording_count;
     vg_segment *segments;
     int64_t segment_count;
-    char **subjects; /* "source:subject"; a recording without a subject is "source:#number" */
+    char **subjects; /* "source:subject"; where nobody knows, "source:#file": recordings of one file and trial
+                        are taken for one person */
     int64_t subject_count, trial_count;
     char **rating_names;
     int rating_count;

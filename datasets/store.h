@@ -54,7 +54,8 @@ typedef struct vg_recording {
     const char *trial;    /* the unit that was rated; "" if the recording is the trial */
     const char *stimulus; /* what was shown; "" if nothing */
     const char *lead;     /* "I", "left arm", "MLII" */
-    const char *source;   /* file (and place in it) it was read from */
+    const char *
+        source; /* file (and place in it) it was read from: leads recorded together share it, others do not */
     int64_t offset;       /* first sample in the signal; set by the store */
     int64_t length;       /* samples, > 0 */
     uint64_t fingerprint; /* vg_fingerprint() of the samples; set by the store */
