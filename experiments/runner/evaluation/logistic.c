@@ -192,6 +192,8 @@ vg_status vg_logistic_fit(const double *x, const float *labels, int64_t count, i
     p.class_weight[1] = options->balanced ? (double)count / (2.0 * (double)positives) : 1;
     double theta[SIZE] = {0};
     out->iterations = minimise(&p, options, theta);
+    /* Separable classes: without a penalty the weights run away and the gradient fades as if at a minimum. */
+    if (options->l2 == 0 && loss(&p, theta) < 1e-6 * (double)count) out->iterations = -1;
     free(rows);
     if (out->iterations < 0)
         return vg_fail(VG_ERR_NUMERIC,
