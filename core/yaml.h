@@ -58,8 +58,9 @@ VG_API vg_yaml_node *vg_yaml_root(const vg_yaml *yaml);
 VG_API vg_yaml_node *vg_yaml_get(const vg_yaml_node *node, const char *key);
 VG_API vg_yaml_node *vg_yaml_find(const vg_yaml_node *node, const char *path);
 
-/* Copies `over` over the document's root: mappings are merged key by key, anything else replaces what was
- * there, and every value keeps its origin. The document may outlive the one `over` belongs to. */
+/* Copies `over`, a mapping, over the document's root: mappings are merged key by key, anything else replaces
+ * what was there (but nothing, as in "train:" with no lines below it, leaves a mapping as it is), and every
+ * value keeps its origin. The document may outlive the one `over` belongs to. */
 VG_NODISCARD VG_API vg_status vg_yaml_merge(vg_yaml *yaml, const vg_yaml_node *over);
 
 /* Puts a copy of `value` at a dotted path, making the mappings on the way; a mapping is merged into one that
