@@ -25,7 +25,7 @@ if [ -z "$vagus" ]; then
     step "Packages and program"
     docker/install-packages.sh build
     mkdir -p build/release
-    for command in "cmake --preset release" "cmake --build build/release --target vagus -j $(nproc)"; do
+    for command in "cmake --preset release -DVAGUS_TESTS=OFF" "cmake --build build/release --target vagus -j $(nproc)"; do
         echo "\$ $command"
         if ! $command >build/release/quickstart.log 2>&1; then
             tail -n 40 build/release/quickstart.log >&2

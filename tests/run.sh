@@ -62,7 +62,7 @@ if [ $list = 1 ]; then docker/install-packages.sh build test >&2; else docker/in
 build="build/$preset"
 jobs="$(nproc)"
 mkdir -p "$build"
-quietly configure "$build/configure.log" cmake --preset "$preset"
+quietly configure "$build/configure.log" cmake --preset "$preset" -DVAGUS_TESTS=ON
 if [ $list = 1 ]; then
     ctest --test-dir "$build" --show-only=json-v1 | python3 tests/support/report.py list "${patterns[@]}"
     exit

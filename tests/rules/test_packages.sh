@@ -14,7 +14,7 @@ owners=""
 while read -r name; do
     path="$(ldd "$vagus" | awk -v n="$name" '$1 == n { print $3 }')"
     # Debian 12 merged /lib into /usr/lib, but a package may list the old path.
-    owner="$(dpkg-query -S "$(realpath "$path")" "$path" 2>/dev/null | head -n 1 | cut -d : -f 1)"
+    owner="$(dpkg-query -S "$(realpath "$path")" "$path" 2>/dev/null | head -n 1 | cut -d : -f 1 || true)"
     owners+="$owner"$'\n'
     case "$owner" in
         libc6 | libasan* | libubsan* | libtsan*) continue ;;
