@@ -1,0 +1,529 @@
+#include "tests/kernels/harness.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "kernels/backend.h"
+#include "tests/kernels/compare.h"
+
+/* kernels/ref compiled once more with sums in float; see ref.h. */
+extern const vg_backend vg__backend_plain;
+
+/* What an argument is to its operation. */
+enum role {
+    IN,
+    OUT,     /* written: starts as not-a-number */
+    ADD,     /* read and written: added to, or updated */
+    SCRATCH, /* read, undefined afterwards */
+    UNREAD,  /* undefined before and after */
+    DROPOUT  /* a pointer to a vg_dropout */
+};
+
+/* FIXED: of this type for every backend (loss sums are F64 whatever the activations are). */
+enum { FIXED = 1 };
+
+struct field {
+    const char *name;
+    size_t offset;
+    enum role role;
+    int fixed;
+};
+
+enum { MAX_FIELDS = 16 };
+
+#define FIELDS(op) static const struct field fields_##op[] =
+#define F(op, name, role)                                                                                    \
+    {                                                                                                        \
+#name, offsetof(vg_##op##_args, name), role, 0                                                       \
+    }
+#define FIXED_F(op, name, role)                                                                              \
+    {                                                                                                        \
+#name, offsetof(vg_##op##_args, name), role, FIXED                                                   \
+    }
+
+/* clang-format off */
+FIELDS(conv1d_forward) {
+    F(conv1d_forward, x, IN), F(conv1d_forward, w, IN), F(conv1d_forward, b, IN), F(conv1d_forward, y, OUT),
+    F(conv1d_forward, pre, OUT), F(conv1d_forward, dropout, DROPOUT)};
+FIELDS(conv1d_backward) {
+    F(conv1d_backward, dy, SCRATCH), F(conv1d_backward, x, IN), F(conv1d_backward, w, IN),
+    F(conv1d_backward, y, IN), F(conv1d_backward, pre, IN), F(conv1d_backward, dx, OUT),
+    F(conv1d_backward, dw, ADD), F(conv1d_backward, db, ADD), F(conv1d_backward, dropout, DROPOUT)};
+FIELDS(linear_forward) {
+    F(linear_forward, x, IN), F(linear_forward, w, IN), F(linear_forward, b, IN), F(linear_forward, y, OUT),
+    F(linear_forward, pre, OUT), F(linear_forward, dropout, DROPOUT)};
+FIELDS(linear_backward) {
+    F(linear_backward, dy, SCRATCH), F(linear_backward, x, IN), F(linear_backward, w, IN),
+    F(linear_backward, y, IN), F(linear_backward, pre, IN), F(linear_backward, dx, OUT /* see role_of */),
+    F(linear_backward, dw, ADD), F(linear_backward, db, ADD), F(linear_backward, dropout, DROPOUT)};
+FIELDS(attention_forward) {
+    F(attention_forward, qkv, IN), F(attention_forward, out, OUT), F(attention_forward, lse, OUT),
+    F(attention_forward, dropout, DROPOUT)};
+FIELDS(attention_backward) {
+    F(attention_backward, dout, IN), F(attention_backward, qkv, IN), F(attention_backward, out, IN),
+    F(attention_backward, lse, IN), F(attention_backward, dqkv, OUT), F(attention_backward, delta, UNREAD),
+    F(attention_backward, dropout, DROPOUT)};
+FIELDS(layernorm_forward) {
+    F(layernorm_forward, x, IN), F(layernorm_forward, gamma, IN), F(layernorm_forward, beta, IN),
+    F(layernorm_forward, y, OUT), F(layernorm_forward, mean, OUT), F(layernorm_forward, rstd, OUT),
+    F(layernorm_forward, dropout, DROPOUT)};
+FIELDS(layernorm_backward) {
+    F(layernorm_backward, dy, IN), F(layernorm_backward, x, IN), F(layernorm_backward, gamma, IN),
+    F(layernorm_backward, beta, IN), F(layernorm_backward, mean, IN), F(layernorm_backward, rstd, IN),
+    F(layernorm_backward, dx, OUT), F(layernorm_backward, dgamma, ADD), F(layernorm_backward, dbeta, ADD),
+    F(layernorm_backward, dropout, DROPOUT)};
+FIELDS(residual_layernorm_forward) {
+    F(residual_layernorm_forward, x, IN), F(residual_layernorm_forward, residual, IN),
+    F(residual_layernorm_forward, gamma, IN), F(residual_layernorm_forward, beta, IN),
+    F(residual_layernorm_forward, z, OUT), F(residual_layernorm_forward, y, OUT),
+    F(residual_layernorm_forward, mean, OUT), F(residual_layernorm_forward, rstd, OUT),
+    F(residual_layernorm_forward, dropout, DROPOUT)};
+FIELDS(residual_layernorm_backward) {
+    F(residual_layernorm_backward, dy, IN), F(residual_layernorm_backward, dz, IN),
+    F(residual_layernorm_backward, z, IN), F(residual_layernorm_backward, gamma, IN),
+    F(residual_layernorm_backward, mean, IN), F(residual_layernorm_backward, rstd, IN),
+    F(residual_layernorm_backward, dresidual, OUT), F(residual_layernorm_backward, dx, OUT),
+    F(residual_layernorm_backward, dgamma, ADD), F(residual_layernorm_backward, dbeta, ADD),
+    F(residual_layernorm_backward, dropout, DROPOUT)};
+FIELDS(tokens_forward) {
+    F(tokens_forward, x, IN), F(tokens_forward, cls, IN), F(tokens_forward, position, IN),
+    F(tokens_forward, out, OUT), F(tokens_forward, before, DROPOUT), F(tokens_forward, after, DROPOUT)};
+FIELDS(tokens_backward) {
+    F(tokens_backward, dout, IN), F(tokens_backward, dx, OUT), F(tokens_backward, dcls, ADD),
+    F(tokens_backward, before, DROPOUT), F(tokens_backward, after, DROPOUT)};
+FIELDS(pool_forward) {
+    F(pool_forward, x, IN), F(pool_forward, y, OUT), F(pool_forward, chosen, OUT)};
+FIELDS(pool_backward) {
+    F(pool_backward, dy, IN), F(pool_backward, dx, OUT), F(pool_backward, chosen, IN)};
+FIELDS(mask_forward) {
+    F(mask_forward, x, IN), F(mask_forward, segment, IN), F(mask_forward, y, OUT), F(mask_forward, mask, OUT),
+    F(mask_forward, learned, IN)};
+FIELDS(mask_backward) {
+    F(mask_backward, dy, IN), F(mask_backward, mask, IN), F(mask_backward, dlearned, ADD)};
+FIELDS(masked_mse) {
+    F(masked_mse, prediction, IN), F(masked_mse, target, IN), F(masked_mse, mask, IN),
+    F(masked_mse, dprediction, OUT), FIXED_F(masked_mse, stats, ADD)};
+FIELDS(bce) {
+    F(bce, logit, IN), F(bce, label, IN), F(bce, dlogit, OUT), FIXED_F(bce, stats, ADD)};
+FIELDS(grad_norm) {
+    F(grad_norm, gradient, IN), FIXED_F(grad_norm, sum, ADD)};
+FIELDS(adamw) {
+    F(adamw, parameter, ADD), F(adamw, gradient, IN), F(adamw, m, ADD), F(adamw, v, ADD),
+    FIXED_F(adamw, count, IN), FIXED_F(adamw, norm_squared, IN)};
+/* clang-format on */
+
+/* An operation without its list does not compile. */
+static const struct {
+    const struct field *fields;
+    int count;
+    size_t size;
+} operations[VG_KERNEL_COUNT] = {
+#define VG_KERNEL(op, summary)                                                                               \
+    [VG_KERNEL_##op] = {fields_##op, sizeof fields_##op / sizeof *fields_##op, sizeof(vg_##op##_args)},
+#include "kernels/kernels.def"
+#undef VG_KERNEL
+};
+
+/* Operations whose sums oneDNN takes in an order of its own, which may depend on the number of threads. */
+static bool library_orders_the_sums(vg_kernel_id id)
+{
+    return id == VG_KERNEL_conv1d_forward || id == VG_KERNEL_conv1d_backward ||
+           id == VG_KERNEL_linear_forward || id == VG_KERNEL_linear_backward;
+}
+
+vg_status harness_call(vg_kernels *kernels, vg_kernel_id id, const void *args)
+{
+    switch (id) {
+#define VG_KERNEL(op, summary)                                                                               \
+    case VG_KERNEL_##op:                                                                                     \
+        return kernels->table.op(kernels, args);
+#include "kernels/kernels.def"
+#undef VG_KERNEL
+    case VG_KERNEL_COUNT:
+        break;
+    }
+    return vg_fail(VG_ERR_NOT_FOUND, "no operation %d", (int)id);
+}
+
+vg_device *harness_device;
+vg_kernels *harness_ref;
+vg_random harness_random;
+static vg_random shaking;
+
+enum { MAX_BACKENDS = 8 };
+static vg_kernels *backends[MAX_BACKENDS], plain;
+static int backend_count;
+static double worst[MAX_BACKENDS]; /* error / tolerance */
+static const char *worst_name[MAX_BACKENDS];
+static int threads_differ[MAX_BACKENDS], compared[MAX_BACKENDS];
+
+int harness_setup(void **state)
+{
+    (void)state;
+    harness_random = vg_random_make(support_seed(), VG_SITE_SYNTHETIC, 0);
+    shaking = vg_random_make(support_seed(), VG_SITE_SYNTHETIC, 1);
+    printf("%s grid\n", HARNESS_REDUCED ? "a sanitizer is on: reduced" : "full");
+    vg_log_set_level(VG_LOG_WARN);
+    assert_ok(vg_device_create_host(&harness_device));
+    assert_ok(vg_kernels_create(harness_device, "ref", true, &harness_ref));
+    plain = (vg_kernels){.table = *vg__backend_plain.table, .backend = "plain", .device = harness_device};
+    /* A backend of another device opens that device here. */
+    for (; vg_kernels_backend(backend_count); backend_count++) {
+        assert_true(backend_count < MAX_BACKENDS);
+        assert_ok(vg_kernels_create(harness_device, vg_kernels_backend(backend_count), false,
+                                    &backends[backend_count]));
+    }
+    assert_true(backend_count > 0);
+    return 0;
+}
+
+int harness_teardown(void **state)
+{
+    (void)state;
+    harness_clear();
+    for (int i = 0; i < backend_count; i++) vg_kernels_destroy(backends[i]);
+    vg_kernels_destroy(harness_ref);
+    vg_device_destroy(harness_device);
+    return 0;
+}
+
+/* Templates. */
+
+static struct block {
+    struct block *next;
+    max_align_t data[];
+} * blocks;
+
+void *harness_memory(size_t bytes)
+{
+    struct block *block = calloc(1, sizeof *block + bytes + 1);
+    assert_non_null(block);
+    block->next = blocks;
+    blocks = block;
+    return block->data;
+}
+
+void harness_clear(void)
+{
+    while (blocks) {
+        struct block *next = blocks->next;
+        free(blocks);
+        blocks = next;
+    }
+}
+
+vg_tensor zeros(int rank, const int64_t *dims)
+{
+    vg_tensor tensor = vg_tensor_make(NULL, VG_F64, rank, dims);
+    tensor.data = harness_memory(vg_tensor_bytes(&tensor));
+    return tensor;
+}
+
+vg_tensor empty_like(vg_tensor tensor, vg_dtype dtype)
+{
+    tensor.dtype = dtype;
+    tensor.data = harness_memory(vg_tensor_bytes(&tensor));
+    return tensor;
+}
+
+void to_float(vg_tensor tensor)
+{
+    double *values = tensor.data;
+    for (int64_t i = 0; i < vg_tensor_count(&tensor); i++) values[i] = (double)(float)values[i];
+}
+
+vg_tensor normal(double mean, double deviation, int rank, const int64_t *dims)
+{
+    vg_tensor tensor = zeros(rank, dims);
+    double *values = tensor.data;
+    for (int64_t i = 0; i < vg_tensor_count(&tensor); i++)
+        values[i] = mean + deviation * vg_random_normal(&harness_random);
+    to_float(tensor);
+    return tensor;
+}
+
+vg_tensor segments(int64_t B)
+{
+    vg_tensor numbers = empty_like(zeros(VG_DIMS(B)), VG_I64);
+    int64_t first = vg_random_word(&harness_random) & 0xfffffff;
+    for (int64_t b = 0; b < B; b++) ((int64_t *)numbers.data)[b] = first + 3 * b;
+    return numbers;
+}
+
+const vg_dropout *dropout_for(double probability, vg_tensor numbers)
+{
+    vg_dropout *dropout = harness_memory(sizeof *dropout);
+    *dropout = (vg_dropout){.probability = (float)probability,
+                            .site = VG_SITE_DROPOUT + (vg_random_word(&harness_random) & 0xff),
+                            .seed = (uint64_t)vg_random_word(&harness_random) << 20,
+                            .epoch = vg_random_word(&harness_random) & 0xff,
+                            .segment = numbers};
+    return dropout;
+}
+
+const vg_dropout *dropout_of(double probability, int64_t B)
+{
+    static bool as_null;
+    if (probability == 0 && (as_null = !as_null)) return NULL;
+    if (probability == 0) return dropout_for(0, (vg_tensor){0});
+    return dropout_for(probability, segments(B));
+}
+
+/* Runs. */
+
+/* An operation's outputs as doubles, and as the bytes they were. */
+typedef struct result {
+    double *values[MAX_FIELDS];
+    void *bytes[MAX_FIELDS];
+    size_t count[MAX_FIELDS], size[MAX_FIELDS];
+} result;
+
+static void result_free(result *r)
+{
+    for (int i = 0; i < MAX_FIELDS; i++) {
+        free(r->values[i]);
+        free(r->bytes[i]);
+    }
+}
+
+static enum role role_of(vg_kernel_id id, const struct field *field, const void *args)
+{
+    if (id == VG_KERNEL_linear_backward && !strcmp(field->name, "dx") &&
+        ((const vg_linear_backward_args *)args)->add_to_dx)
+        return ADD;
+    return field->role;
+}
+
+static bool is_floating(vg_dtype dtype)
+{
+    return dtype == VG_F64 || dtype == VG_F32 || dtype == VG_BF16;
+}
+
+/* The template's data in the type of the run, each value moved by up to half a unit in the last place of a
+ * float when `shake` asks for it. */
+static void *converted(const vg_tensor *from, vg_dtype to, bool shake)
+{
+    int64_t count = vg_tensor_count(from);
+    void *bytes = malloc((size_t)count * vg_dtype_size(to) + 1);
+    assert_non_null(bytes);
+    for (int64_t i = 0; i < count && is_floating(to); i++) {
+        double value = ((const double *)from->data)[i];
+        if (shake) value *= 1 + (vg_random_uniform(&shaking) - 0.5) * 0x1p-23;
+        if (to == VG_F64) ((double *)bytes)[i] = value;
+        if (to == VG_F32) ((float *)bytes)[i] = (float)value;
+        if (to == VG_BF16) ((uint16_t *)bytes)[i] = vg_bf16_from_float((float)value);
+    }
+    if (!is_floating(to)) memcpy(bytes, from->data, vg_tensor_bytes(from));
+    return bytes;
+}
+
+static double as_double(const void *bytes, vg_dtype dtype, size_t i)
+{
+    switch (dtype) {
+    case VG_F64:
+        return ((const double *)bytes)[i];
+    case VG_F32:
+        return (double)((const float *)bytes)[i];
+    case VG_BF16:
+        return (double)vg_bf16_to_float(((const uint16_t *)bytes)[i]);
+    case VG_U8:
+        return ((const uint8_t *)bytes)[i];
+    case VG_I32:
+        return ((const int32_t *)bytes)[i];
+    case VG_I64:
+        return (double)((const int64_t *)bytes)[i];
+    }
+    fail_msg("an unknown type");
+    return NAN;
+}
+
+/* One guarded copy of one argument. */
+typedef struct placed {
+    guarded block;
+    const void *template; /* arguments that share memory in the template share the copy */
+    bool written;
+} placed;
+
+static result run(vg_kernels *kernels, vg_kernel_id id, const void *template, vg_dtype type, bool shake,
+                  const char *label)
+{
+    const struct field *fields = operations[id].fields;
+    int count = operations[id].count, used = 0;
+    placed places[MAX_FIELDS];
+    int place_of[MAX_FIELDS];
+    vg_dropout dropouts[MAX_FIELDS];
+    char *args = malloc(operations[id].size);
+    assert_non_null(args);
+    memcpy(args, template, operations[id].size);
+    result r = {0};
+
+    for (int i = 0; i < count; i++) {
+        place_of[i] = -1;
+        vg_tensor *tensor = (vg_tensor *)(void *)(args + fields[i].offset);
+        if (fields[i].role == DROPOUT) {
+            const vg_dropout **pointer = (const vg_dropout **)(void *)(args + fields[i].offset);
+            if (!*pointer) continue;
+            dropouts[i] = **pointer;
+            *pointer = &dropouts[i];
+            tensor = &dropouts[i].segment;
+        }
+        if (!tensor->data) continue;
+        enum role role = role_of(id, &fields[i], template);
+        bool written = role != IN && role != DROPOUT;
+        for (int j = 0; j < used; j++)
+            if (places[j].template == tensor->data) place_of[i] = j;
+        if (is_floating(tensor->dtype) && !fields[i].fixed) tensor->dtype = type;
+        if (place_of[i] < 0) {
+            place_of[i] = used;
+            vg_tensor from = *tensor;
+            if (is_floating(from.dtype)) from.dtype = VG_F64;
+            bool blank = role == OUT || role == UNREAD;
+            /* An output that shares the memory of an input listed later starts with that input. */
+            for (int j = i + 1; j < count && blank; j++)
+                if (fields[j].role == IN &&
+                    ((const vg_tensor *)(const void *)(args + fields[j].offset))->data == from.data)
+                    blank = false;
+            void *bytes = blank ? NULL : converted(&from, tensor->dtype, shake && !fields[i].fixed);
+            places[used++] =
+                (placed){guarded_make(kernels->device, bytes, vg_tensor_bytes(tensor)), from.data, false};
+            free(bytes);
+        }
+        places[place_of[i]].written |= written;
+        tensor->data = places[place_of[i]].block.data;
+    }
+
+    vg_status status = harness_call(kernels, id, args);
+    if (status != VG_OK)
+        fail_msg("%s on %s, %s: %s (%s)", vg_kernel_name(id), kernels->backend, label, vg_status_name(status),
+                 vg_cause());
+
+    for (int i = 0; i < count; i++) {
+        if (place_of[i] < 0) continue;
+        const placed *place = &places[place_of[i]];
+        const vg_tensor *tensor = (const vg_tensor *)(const void *)(args + fields[i].offset);
+        enum role role = role_of(id, &fields[i], template);
+        if (!place->written && !guarded_unchanged(&place->block))
+            fail_msg("%s on %s, %s: %s is an input and was changed", vg_kernel_name(id), kernels->backend,
+                     label, fields[i].name);
+        bool output = role == OUT || role == ADD;
+        if (output) {
+            r.size[i] = place->block.bytes;
+            r.count[i] = (size_t)vg_tensor_count(tensor);
+            r.bytes[i] = malloc(r.size[i] + 1);
+            r.values[i] = malloc(r.count[i] * sizeof(double) + 1);
+            assert_true(r.bytes[i] && r.values[i]);
+        }
+        if (!guarded_read(&place->block, output ? r.bytes[i] : NULL))
+            fail_msg("%s on %s, %s: written outside %s", vg_kernel_name(id), kernels->backend, label,
+                     fields[i].name);
+        for (size_t k = 0; output && k < r.count[i]; k++)
+            r.values[i][k] = as_double(r.bytes[i], tensor->dtype, k);
+    }
+    for (int i = 0; i < used; i++) guarded_free(&places[i].block);
+    free(args);
+    return r;
+}
+
+static bool same_bits(const result *a, const result *b, int i)
+{
+    return a->size[i] == b->size[i] && (!a->size[i] || !memcmp(a->bytes[i], b->bytes[i], a->size[i]));
+}
+
+/* The tolerance. A backend may be wrong by twice (backward: three times) what the plain float loops are wrong
+ * by: a tolerance that knows the operation, the sizes and the values, which no constant does. Three things
+ * keep it from being unfair when the plain loops happen to be lucky:
+ * - how far the exact result moves when each input moves within half a unit of its last place; no one who
+ *   computes in float can be asked for more, as that is where cancellation shows;
+ * - four units in the last place of the result (8 * 2^-24), for a value that is exact in the plain loops, say
+ * a power of two;
+ * - the error of few elements is a small sample: over n elements its norm is known to about 1 / sqrt(n) only,
+ *   so the factor grows to 5 times itself at n = 1 and is itself when n is large. */
+static double bound(double factor, double plain_error, double shaken_error, double size, size_t n)
+{
+    return factor * (1 + 4 / sqrt((double)n)) * fmax(plain_error, shaken_error) + 8 * 0x1p-24 * size;
+}
+
+static void judge(int backend, vg_kernel_id id, const void *template, const char *label, const result *got,
+                  const result *want, const result *loops, const result *shaken)
+{
+    bool backward = strstr(vg_kernel_name(id), "backward") != NULL;
+    double factor = backward ? 3 : 2;
+    for (int i = 0; i < operations[id].count; i++) {
+        size_t n = want->count[i];
+        const struct field *field = &operations[id].fields[i];
+        assert_int_equal(got->count[i], n);
+        if (n == 0) continue;
+        const vg_tensor *tensor = (const vg_tensor *)(const void *)((const char *)template + field->offset);
+        compared[backend]++;
+        if (!is_floating(tensor->dtype)) { /* choices are the same choices */
+            if (!same_bits(got, want, i))
+                fail_msg("%s on %s, %s: %s differs from ref", vg_kernel_name(id), vg_kernels_backend(backend),
+                         label, field->name);
+            continue;
+        }
+        comparison error = compare(got->values[i], n, want->values[i], n);
+        comparison plain_error = compare(loops->values[i], n, want->values[i], n);
+        comparison shake = compare(shaken->values[i], n, want->values[i], n);
+        double norm_bound = bound(factor, plain_error.norm_error, shake.norm_error, error.norm, n);
+        double max_bound = bound(factor, plain_error.max_error, shake.max_error, error.max, n);
+        if (!(error.norm_error <= norm_bound && error.max_error <= max_bound))
+            fail_msg(
+                "%s on %s, %s: %s: error %.3g by norm (at most %.3g; plain %.3g, size %.3g), %.3g at worst "
+                "(at most %.3g; plain %.3g, size %.3g), over %zu",
+                vg_kernel_name(id), vg_kernels_backend(backend), label, field->name, error.norm_error,
+                norm_bound, plain_error.norm_error, error.norm, error.max_error, max_bound,
+                plain_error.max_error, error.max, n);
+        double share = fmax(norm_bound > 0 ? error.norm_error / norm_bound : 0,
+                            max_bound > 0 ? error.max_error / max_bound : 0);
+        if (share > worst[backend]) {
+            worst[backend] = share;
+            worst_name[backend] = vg_kernel_name(id);
+        }
+    }
+}
+
+void harness_check(vg_kernel_id id, const void *template, const char *label)
+{
+    result want = run(harness_ref, id, template, VG_F64, false, label);
+    result shaken = run(harness_ref, id, template, VG_F64, true, label);
+    result loops = run(&plain, id, template, VG_F32, false, label);
+    for (int backend = 0; backend < backend_count; backend++) {
+        vg_kernels_set_threads(1);
+        result one = run(backends[backend], id, template, VG_F32, false, label);
+        vg_kernels_set_threads(2);
+        result two = run(backends[backend], id, template, VG_F32, false, label);
+        result again = run(backends[backend], id, template, VG_F32, false, label);
+        vg_kernels_set_threads(0);
+        judge(backend, id, template, label, &one, &want, &loops, &shaken);
+        judge(backend, id, template, label, &two, &want, &loops, &shaken);
+        for (int i = 0; i < operations[id].count; i++) {
+            const char *name = operations[id].fields[i].name;
+            if (!same_bits(&two, &again, i))
+                fail_msg("%s on %s, %s: two runs give different bits in %s", vg_kernel_name(id),
+                         vg_kernels_backend(backend), label, name);
+            if (same_bits(&one, &two, i)) continue;
+            threads_differ[backend]++;
+            if (!library_orders_the_sums(id))
+                fail_msg("%s on %s, %s: 1 and 2 threads give different bits in %s", vg_kernel_name(id),
+                         vg_kernels_backend(backend), label, name);
+        }
+        result_free(&one);
+        result_free(&two);
+        result_free(&again);
+    }
+    result_free(&want);
+    result_free(&shaken);
+    result_free(&loops);
+}
+
+void harness_summary(void)
+{
+    for (int i = 0; i < backend_count; i++)
+        printf("%s: %d outputs compared, nearest to its tolerance %.2f (%s), %d outputs of linear and conv1d "
+               "depend on the number of threads\n",
+               vg_kernels_backend(i), compared[i], worst[i], worst_name[i] ? worst_name[i] : "none",
+               threads_differ[i]);
+}
