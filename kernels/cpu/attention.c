@@ -1,0 +1,363 @@
+/* Blocked attention with a running softmax (Milakov & Gimelshein 2018; Dao et al. 2022): QUERIES queries at a
+ * time meet KEYS keys at a time, and no (T, T) matrix exists.
+ *
+ * Blocks of scores are kept transposed, keys by queries, so that a vector's lanes are queries everywhere: the
+ * maximum, the sum and the rescaling of the softmax are then plain vector operations without a shuffle, keys
+ * and values are read where they stand, and only the block of queries has to be turned. Backward goes over
+ * blocks of queries too: a head's dK and dV collect in memory in a fixed order, so the result does not
+ * depend on the number of threads. */
+#include <math.h>
+
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/dropout.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/tile.h"
+
+enum { QUERIES = 64, KEYS = 64, VECTORS = QUERIES / LANES, BACKWARD_TASKS = 16 };
+
+/* Where things stand in (B, T, 3, H, D) and (B, T, H, D); what both directions share. */
+typedef struct attention {
+    const float *qkv, *out, *dout, *lse_in;
+    float *out_to, *lse, *dqkv, *delta;
+    int64_t B, T, H, D;
+    int64_t padded_D;  /* D rounded up to whole vectors */
+    int64_t blocks;    /* of queries */
+    int64_t groups;    /* parts into which backward cuts a head's blocks of queries */
+    int64_t token;     /* floats from a token to the next in qkv: 3 H D */
+    int64_t out_token; /* in out: H D */
+    float scale;
+    vg__coins coins;
+    float *scratch; /* thread_floats for each thread, then what backward's groups collect in */
+    size_t thread_floats, group_floats;
+    float *collected;
+} attention;
+
+/* turned[d][i] = from[i][d] * factor for QUERIES columns, zero where i >= n. */
+static void turn(float *turned, const float *from, int64_t row, int64_t n, int64_t D, float factor)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t d = 0; d < D; d++) turned[d * QUERIES + i] = from[i * row + d] * factor;
+    if (n < QUERIES)
+        for (int64_t d = 0; d < D; d++)
+            memset(turned + d * QUERIES + n, 0, (size_t)(QUERIES - n) * sizeof *turned);
+}
+
+/* copy[i][d] = from[i][d] * factor, rows padded with zeros to whole vectors. */
+static void copy_rows(float *copy, const float *from, int64_t row, int64_t n, const attention *at,
+                      float factor)
+{
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t d = 0; d < at->D; d++) copy[i * at->padded_D + d] = from[i * row + d] * factor;
+        for (int64_t d = at->D; d < at->padded_D; d++) copy[i * at->padded_D + d] = 0;
+    }
+}
+
+/* The coins of queries i < n for keys [first_key, first_key + 64), turned: bit i of word[j] belongs to query
+ * i and key first_key + j. `bits` holds the block's rows of T coins one after another; `offset` is the place
+ * of the first. A 64 x 64 bit transposition in six rounds of swapping ever smaller squares. */
+static void turn_coins(uint64_t word[64], const uint8_t *bits, uint64_t offset, int64_t T, int64_t n,
+                       int64_t first_key)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t place = offset + (uint64_t)(i * T + first_key), low;
+        uint8_t high = bits[(place >> 3) + 8];
+        memcpy(&low, bits + (place >> 3), sizeof low);
+        unsigned shift = place & 7;
+        word[i] = shift ? low >> shift | (uint64_t)high << (64 - shift) : low;
+    }
+    for (int64_t i = n; i < 64; i++) word[i] = 0;
+    uint64_t mask = 0x00000000ffffffff;
+    for (int width = 32; width > 0; width /= 2, mask ^= mask << width)
+        for (int start = 0; start < 64; start += 2 * width)
+            for (int i = start; i < start + width; i++) {
+                uint64_t swapped = (word[i] >> width ^ word[i + width]) & mask;
+                word[i] ^= swapped << width;
+                word[i + width] ^= swapped;
+            }
+}
+
+static attention attention_of(vg_tensor qkv, float scale, const vg_dropout *dropout)
+{
+    attention at = {.qkv = qkv.data,
+                    .B = qkv.dims[0],
+                    .T = qkv.dims[1],
+                    .H = qkv.dims[3],
+                    .D = qkv.dims[4],
+                    .scale = scale,
+                    .groups = 1,
+                    .coins = vg__coins_of(dropout)};
+    at.padded_D = (at.D + LANES - 1) / LANES * LANES;
+    at.blocks = (at.T + QUERIES - 1) / QUERIES;
+    at.token = 3 * at.H * at.D;
+    at.out_token = at.H * at.D;
+    return at;
+}
+
+static size_t coin_floats(const attention *at)
+{
+    return at->coins.active ? vg__cpu_lines(VG__COIN_BYTES((int64_t)QUERIES * at->T) / 4 + 4) : 0;
+}
+
+/* One block of queries of one head. */
+static void forward_block(void *context, int64_t begin, int64_t end, int thread)
+{
+    const attention *at = context;
+    (void)end; /* grain 1 */
+    int64_t head = begin / at->blocks, b = head / at->H, h = head % at->H;
+    int64_t first = begin % at->blocks * QUERIES, T = at->T, D = at->D;
+    int64_t n = T - first < QUERIES ? T - first : QUERIES;
+    int vectors = (int)((n + LANES - 1) / LANES);
+    const float *query = at->qkv + (b * T + first) * at->token + h * D;
+    const float *key = at->qkv + b * T * at->token + (at->H + h) * D, *value = key + at->H * D;
+
+    float *turned = at->scratch + (size_t)thread * at->thread_floats; /* [D][QUERIES] */
+    float *sum = turned + D * QUERIES;                                /* [D][QUERIES]: the output, turned */
+    float *score = sum + D * QUERIES;                                 /* [KEYS][QUERIES] */
+    uint8_t *bits = (uint8_t *)(score + KEYS * QUERIES);
+    uint64_t coin = 0, word[64];
+    turn(turned, query, at->token, n, D, at->scale);
+    if (at->coins.active) {
+        uint64_t element = ((uint64_t)h * (uint64_t)T + (uint64_t)first) * (uint64_t)T;
+        coin = element % 8;
+        vg__coins_toss(&at->coins, b, element, n * T, bits);
+    }
+    float maximum[QUERIES], total[QUERIES], decay[QUERIES];
+    for (int i = 0; i < QUERIES; i++) {
+        maximum[i] = -INFINITY;
+        total[i] = 0;
+    }
+    for (int64_t from = 0; from < T; from += KEYS) {
+        int64_t keys = T - from < KEYS ? T - from : KEYS;
+        vg__tile_multiply(&(vg__tile){.m = keys,
+                                      .n = n,
+                                      .k = D,
+                                      .a = key + from * at->token,
+                                      .a_row = at->token,
+                                      .a_inner = 1,
+                                      .b = turned,
+                                      .b_row = QUERIES,
+                                      .c = score,
+                                      .c_row = QUERIES});
+        if (at->coins.active) turn_coins(word, bits, coin, T, n, from);
+        for (int v = 0; v < vectors; v++) {
+            float *column = score + v * LANES;
+            vecf old = vec_load(maximum + v * LANES), top = old, sums = {0};
+            for (int64_t j = 0; j < keys; j++) top = vec_max(vec_load(column + j * QUERIES), top);
+            vecf shrink = vec_exp(old - top);
+            for (int64_t j = 0; j < keys; j++) {
+                vecf p = vec_exp(vec_load(column + j * QUERIES) - top);
+                sums += p;
+                if (at->coins.active) p = vec_keep(vec_mask_of_bits((uint32_t)(word[j] >> v * LANES)), p);
+                vec_store(column + j * QUERIES, p);
+            }
+            vec_store(maximum + v * LANES, top);
+            vec_store(decay + v * LANES, shrink);
+            vec_store(total + v * LANES, vec_load(total + v * LANES) * shrink + sums);
+        }
+        vg__tile_multiply(&(vg__tile){.m = D,
+                                      .n = n,
+                                      .k = keys,
+                                      .a = value + from * at->token,
+                                      .a_row = 1,
+                                      .a_inner = at->token,
+                                      .b = score,
+                                      .b_row = QUERIES,
+                                      .c = sum,
+                                      .c_row = QUERIES,
+                                      .decay = decay,
+                                      .add = from > 0});
+    }
+    float *out = at->out_to + (b * T + first) * at->out_token + h * D;
+    for (int64_t i = 0; i < n; i++) {
+        float share = at->coins.scale / total[i];
+        for (int64_t d = 0; d < D; d++) out[i * at->out_token + d] = sum[d * QUERIES + i] * share;
+        at->lse[head * T + first + i] = maximum[i] + logf(total[i]);
+    }
+}
+
+vg_status vg__cpu_attention_forward(vg_kernels *kernels, const vg_attention_forward_args *args)
+{
+    VG__CPU_ENTER(attention_forward, kernels, args, qkv);
+    attention at = attention_of(args->qkv, args->scale, args->dropout);
+    at.out_to = args->out.data;
+    at.lse = args->lse.data;
+    at.thread_floats = vg__cpu_lines((size_t)(2 * at.D + KEYS) * QUERIES) + coin_floats(&at);
+    VG_TRY(vg__cpu_scratch(kernels, (size_t)vg__parallel_threads() * at.thread_floats * sizeof(float),
+                           &at.scratch));
+    vg__parallel_for(at.B * at.H * at.blocks, 1, forward_block, &at);
+    return VG_OK;
+}
+
+/* One group of blocks of queries of one head: dQ is written, dK and dV collect in [T][padded_D] each. */
+static void backward_group(void *context, int64_t begin, int64_t end, int thread)
+{
+    const attention *at = context;
+    (void)end; /* grain 1 */
+    int64_t head = begin / at->groups, group = begin % at->groups, b = head / at->H, h = head % at->H;
+    int64_t T = at->T, D = at->D, wide = at->padded_D;
+    const float *key = at->qkv + b * T * at->token + (at->H + h) * D, *value = key + at->H * D;
+
+    float *query_turned = at->scratch + (size_t)thread * at->thread_floats; /* [D][QUERIES] */
+    float *dout_turned = query_turned + D * QUERIES;                        /* [D][QUERIES] */
+    float *dquery_turned = dout_turned + D * QUERIES;                       /* [D][QUERIES] */
+    float *query = dquery_turned + D * QUERIES;                             /* [QUERIES][wide] */
+    float *dout = query + wide * QUERIES;                                   /* [QUERIES][wide] */
+    float *p = dout + wide * QUERIES;                                       /* [KEYS][QUERIES] */
+    float *dp = p + KEYS * QUERIES;                                         /* [KEYS][QUERIES] */
+    uint8_t *bits = (uint8_t *)(dp + KEYS * QUERIES);
+    float *dkey = at->collected + (size_t)(at->groups == 1 ? thread : begin) * at->group_floats;
+    float *dvalue = dkey + T * wide;
+
+    int64_t first_block = at->blocks * group / at->groups;
+    int64_t last_block = at->blocks * (group + 1) / at->groups;
+    for (int64_t block = first_block; block < last_block; block++) {
+        int64_t first = block * QUERIES, n = T - first < QUERIES ? T - first : QUERIES;
+        int vectors = (int)((n + LANES - 1) / LANES);
+        bool start = block == first_block;
+        const float *query_from = at->qkv + (b * T + first) * at->token + h * D;
+        const float *dout_from = at->dout + (b * T + first) * at->out_token + h * D;
+        const float *out_from = at->out + (b * T + first) * at->out_token + h * D;
+        turn(query_turned, query_from, at->token, n, D, at->scale);
+        turn(dout_turned, dout_from, at->out_token, n, D, 1);
+        copy_rows(query, query_from, at->token, n, at, at->scale);
+        copy_rows(dout, dout_from, at->out_token, n, at, 1);
+        float delta[QUERIES] = {0}, lse[QUERIES];
+        for (int64_t i = 0; i < QUERIES; i++) lse[i] = i < n ? at->lse_in[head * T + first + i] : 1e30f;
+        for (int64_t i = 0; i < n; i++) {
+            vecf sum = {0};
+            int64_t d = 0;
+            for (; d + LANES <= D; d += LANES)
+                sum += vec_load(dout + i * wide + d) * vec_load(out_from + i * at->out_token + d);
+            sum += vec_load(dout + i * wide + d) * vec_load_part(out_from + i * at->out_token + d, D - d);
+            delta[i] = vec_sum(sum);
+            at->delta[head * T + first + i] = delta[i];
+        }
+        uint64_t coin = 0, word[64];
+        if (at->coins.active) {
+            uint64_t element = ((uint64_t)h * (uint64_t)T + (uint64_t)first) * (uint64_t)T;
+            coin = element % 8;
+            vg__coins_toss(&at->coins, b, element, n * T, bits);
+        }
+        for (int64_t from = 0; from < T; from += KEYS) {
+            int64_t keys = T - from < KEYS ? T - from : KEYS;
+            vg__tile scores = {.m = keys,
+                               .n = n,
+                               .k = D,
+                               .a = key + from * at->token,
+                               .a_row = at->token,
+                               .a_inner = 1,
+                               .b = query_turned,
+                               .b_row = QUERIES,
+                               .c = p,
+                               .c_row = QUERIES};
+            vg__tile_multiply(&scores);
+            scores.a = value + from * at->token;
+            scores.b = dout_turned;
+            scores.c = dp;
+            vg__tile_multiply(&scores);
+            if (at->coins.active) turn_coins(word, bits, coin, T, n, from);
+            for (int v = 0; v < vectors; v++) {
+                vecf shift = vec_load(lse + v * LANES), mean = vec_load(delta + v * LANES);
+                for (int64_t j = 0; j < keys; j++) {
+                    float *p_at = p + j * QUERIES + v * LANES, *dp_at = dp + j * QUERIES + v * LANES;
+                    vecf share = vec_exp(vec_load(p_at) - shift), flow = vec_load(dp_at), kept = share;
+                    if (at->coins.active) {
+                        veci mask = vec_mask_of_bits((uint32_t)(word[j] >> v * LANES));
+                        kept = vec_keep(mask, share) * at->coins.scale;
+                        flow = vec_keep(mask, flow) * at->coins.scale;
+                    }
+                    vec_store(p_at, kept);
+                    vec_store(dp_at, share * (flow - mean));
+                }
+            }
+            vg__tile collect = {.m = keys,
+                                .n = D,
+                                .k = n,
+                                .a = p,
+                                .a_row = QUERIES,
+                                .a_inner = 1,
+                                .b = dout,
+                                .b_row = wide,
+                                .c = dvalue + from * wide,
+                                .c_row = wide,
+                                .add = !start};
+            vg__tile_multiply(&collect);
+            collect.a = dp;
+            collect.b = query;
+            collect.c = dkey + from * wide;
+            vg__tile_multiply(&collect);
+            vg__tile_multiply(&(vg__tile){.m = D,
+                                          .n = n,
+                                          .k = keys,
+                                          .a = key + from * at->token,
+                                          .a_row = 1,
+                                          .a_inner = at->token,
+                                          .b = dp,
+                                          .b_row = QUERIES,
+                                          .c = dquery_turned,
+                                          .c_row = QUERIES,
+                                          .add = from > 0});
+        }
+        float *dquery = at->dqkv + (b * T + first) * at->token + h * D;
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t d = 0; d < D; d++)
+                dquery[i * at->token + d] = dquery_turned[d * QUERIES + i] * at->scale;
+    }
+    if (at->groups > 1) return;
+    float *dkey_to = at->dqkv + b * T * at->token + (at->H + h) * D, *dvalue_to = dkey_to + at->H * D;
+    for (int64_t j = 0; j < T; j++) {
+        memcpy(dkey_to + j * at->token, dkey + j * wide, (size_t)D * sizeof(float));
+        memcpy(dvalue_to + j * at->token, dvalue + j * wide, (size_t)D * sizeof(float));
+    }
+}
+
+/* Adds up what the groups of a head collected for one token, in the order of the groups. */
+static void add_groups(void *context, int64_t begin, int64_t end, int thread)
+{
+    const attention *at = context;
+    (void)thread;
+    for (int64_t row = begin; row < end; row++) {
+        int64_t head = row / at->T, j = row % at->T, b = head / at->H, h = head % at->H;
+        float *dkey = at->dqkv + (b * at->T + j) * at->token + (at->H + h) * at->D;
+        float *dvalue = dkey + at->H * at->D;
+        for (int64_t d = 0; d < at->D; d++) {
+            float key = 0, value = 0;
+            for (int64_t group = 0; group < at->groups; group++) {
+                const float *part = at->collected + (size_t)(head * at->groups + group) * at->group_floats +
+                                    j * at->padded_D + d;
+                key += part[0];
+                value += part[at->T * at->padded_D];
+            }
+            dkey[d] = key;
+            dvalue[d] = value;
+        }
+    }
+}
+
+vg_status vg__cpu_attention_backward(vg_kernels *kernels, const vg_attention_backward_args *args)
+{
+    VG__CPU_ENTER(attention_backward, kernels, args, qkv);
+    attention at = attention_of(args->qkv, args->scale, args->dropout);
+    at.out = args->out.data;
+    at.dout = args->dout.data;
+    at.lse_in = args->lse.data;
+    at.delta = args->delta.data;
+    at.dqkv = args->dqkv.data;
+    int64_t heads = at.B * at.H;
+    if (heads == 0 || at.T == 0 || at.D == 0) return VG_OK;
+    /* Few heads are cut into groups, so that there is work for many threads; how many depends on the shape
+     * and not on the threads, for the sake of the same bits. */
+    at.groups = heads >= BACKWARD_TASKS ? 1 : BACKWARD_TASKS / heads;
+    if (at.groups > at.blocks) at.groups = at.blocks;
+    size_t threads = (size_t)vg__parallel_threads();
+    at.thread_floats =
+        vg__cpu_lines((size_t)(3 * at.D + 2 * at.padded_D + 2 * KEYS) * QUERIES) + coin_floats(&at);
+    at.group_floats = vg__cpu_lines((size_t)(2 * at.T * at.padded_D));
+    size_t collectors = at.groups == 1 ? threads : (size_t)(heads * at.groups);
+    VG_TRY(vg__cpu_scratch(
+        kernels, (threads * at.thread_floats + collectors * at.group_floats) * sizeof(float), &at.scratch));
+    at.collected = at.scratch + threads * at.thread_floats;
+    vg__parallel_for(heads * at.groups, 1, backward_group, &at);
+    if (at.groups > 1) vg__parallel_for(heads * at.T, 64, add_groups, &at);
+    return VG_OK;
+}
