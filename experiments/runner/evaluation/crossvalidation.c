@@ -1,0 +1,335 @@
+#include "experiments/runner/evaluation/crossvalidation.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "datasets/split.h"
+#include "experiments/runner/evaluation/heart_rate.h"
+#include "experiments/runner/training/run.h"
+#include "experiments/runner/training/setup.h"
+#include "experiments/runner/training/trainer.h"
+
+/* Everything that lasts over the folds. */
+typedef struct study {
+    const vg_experiment *experiment;
+    vg_machine machine;
+    vg_rundir *run;
+    vg_corpus *corpus;
+    vg_split *split;
+    vg_heart_rates *rates; /* NULL unless a method wants it */
+    char *pretrained;      /* checkpoint folder, NULL unless a method wants it */
+    vg_label_rule rule;
+} study;
+
+/* ---- Methods ---------------------------------------------------------------------------------------------
+ */
+
+/* Probabilities of the fold's test segments. `folder` is where a method that trains keeps its run. */
+typedef vg_status (*method_function)(study *s, const vg_fold *fold, const char *folder,
+                                     double *probabilities);
+
+static vg_status train_and_test(study *s, const vg_fold *fold, const char *folder, const char *init_from,
+                                double *probabilities)
+{
+    vg_rundir *run = NULL;
+    vg_trained trained = {0};
+    char *best = NULL, *weights = NULL;
+    vg_status status;
+    vg_training training = {.experiment = s->experiment,
+                            .kernels = s->machine.kernels,
+                            .corpus = s->corpus,
+                            .train = fold->train,
+                            .train_count = fold->train_count,
+                            .validation = fold->validation,
+                            .validation_count = fold->validation_count,
+                            .head = VG_HEAD_CLASSIFICATION,
+                            .init_from = init_from,
+                            .what = "finetune"};
+    VG_TRY_OUT(vg_rundir_open(folder, VG_RUNDIR_AUTO, &run));
+    training.run = run;
+    VG_TRY_OUT(vg_train(&training, &trained));
+    if (s->experiment->evaluation.select_best && trained.state.best_step &&
+        trained.state.best_step != trained.state.step) {
+        VG_TRY_OUT(vg_rundir_best(run, NULL, &best));
+        VG_TRY_OUT(vg_path_join(best, "model.safetensors", &weights));
+        VG_TRY_OUT(vg_model_load(trained.model, weights, NULL, NULL));
+    }
+    status = vg_classify(&training, trained.model, fold->test, fold->test_count, probabilities);
+out:
+    free(best);
+    free(weights);
+    vg_model_destroy(trained.model);
+    vg_rundir_close(run);
+    return status;
+}
+
+static vg_status method_pretrained(study *s, const vg_fold *fold, const char *folder, double *probabilities)
+{
+    return train_and_test(s, fold, folder, s->pretrained, probabilities);
+}
+
+static vg_status method_scratch(study *s, const vg_fold *fold, const char *folder, double *probabilities)
+{
+    return train_and_test(s, fold, folder, NULL, probabilities);
+}
+
+static vg_status method_heart_rate(study *s, const vg_fold *fold, const char *folder, double *probabilities)
+{
+    (void)folder;
+    vg_logistic_options options = vg_logistic_options_default();
+    return vg_heart_rates_fold(s->rates, s->corpus, fold, &options, probabilities, NULL);
+}
+
+/* A new method is a function above and a line here. */
+static const struct {
+    const char *name;
+    method_function run;
+} methods[] = {
+    {"pretrained", method_pretrained},
+    {"scratch", method_scratch},
+    {"heart_rate", method_heart_rate},
+};
+enum { METHODS = sizeof methods / sizeof *methods };
+_Static_assert((int)METHODS <= (int)VG_MAX_METHODS, "room in vg_results");
+
+static int find_method(const char *name)
+{
+    for (int i = 0; i < METHODS; i++)
+        if (!strcmp(name, methods[i].name)) return i;
+    return -1;
+}
+
+static bool wants(const vg_experiment *e, const char *name)
+{
+    for (size_t i = 0; i < e->evaluation.methods.count; i++)
+        if (!strcmp(e->evaluation.methods.items[i], name)) return true;
+    return false;
+}
+
+/* The names as static strings, in the experiment's order. */
+static vg_status list_methods(const vg_experiment *e, const char *names[VG_MAX_METHODS], int *count)
+{
+    if (e->evaluation.methods.count == 0)
+        return vg_fail(VG_ERR_CONFIG,
+                       "evaluation.methods is empty; choose among pretrained, scratch, heart_rate");
+    *count = 0;
+    for (size_t i = 0; i < e->evaluation.methods.count; i++) {
+        int method = find_method(e->evaluation.methods.items[i]);
+        if (method < 0)
+            return vg_fail(
+                VG_ERR_CONFIG,
+                "evaluation.methods: there is no '%s'; choose among pretrained, scratch, heart_rate",
+                e->evaluation.methods.items[i]);
+        for (int k = 0; k < *count; k++)
+            if (!strcmp(names[k], methods[method].name))
+                return vg_fail(VG_ERR_CONFIG, "evaluation.methods: '%s' stands there twice", names[k]);
+        names[(*count)++] = methods[method].name;
+    }
+    return VG_OK;
+}
+
+/* ---- Predictions of a fold that is done ------------------------------------------------------------------
+ */
+
+static vg_status write_predictions(const char *path, const vg_fold *fold, const double *probabilities)
+{
+    vg_json_writer json = vg_json_writer_make(false);
+    vg_json_begin_object(&json, NULL);
+    vg_json_put_string(&json, "fold", fold->name);
+    vg_json_begin_array(&json, "segments");
+    for (int64_t i = 0; i < fold->test_count; i++) vg_json_put_int(&json, NULL, fold->test[i]);
+    vg_json_end(&json);
+    vg_json_put_doubles(&json, "probabilities", probabilities, (size_t)fold->test_count);
+    vg_json_end(&json);
+    return vg_json_write(&json, path);
+}
+
+/* Refuses a file that was written for other test segments: the data changed since. */
+static vg_status read_predictions(const char *path, const vg_fold *fold, double *probabilities)
+{
+    vg_json *json;
+    const vg_json_value *segments, *values;
+    vg_status status;
+    VG_TRY(vg_json_read(path, &json));
+    VG_TRY_OUT(vg_json_get(json, NULL, "segments", VG_JSON_ARRAY, &segments));
+    VG_TRY_OUT(vg_json_get(json, NULL, "probabilities", VG_JSON_ARRAY, &values));
+    bool same = vg_json_count(segments) == (size_t)fold->test_count &&
+                vg_json_count(values) == (size_t)fold->test_count;
+    const vg_json_value *segment = vg_json_first(segments), *value = vg_json_first(values);
+    for (int64_t i = 0; same && i < fold->test_count; i++) {
+        probabilities[i] = vg_json_number(value);
+        same = vg_json_number(segment) == (double)fold->test[i] && probabilities[i] >= 0 &&
+               probabilities[i] <= 1;
+        segment = vg_json_next(segment);
+        value = vg_json_next(value);
+    }
+    if (!same)
+        status = vg_fail(VG_ERR_DATA, "%s is of other data than %s; begin anew in another output_dir", path,
+                         fold->name);
+out:
+    vg_json_destroy(json);
+    return status;
+}
+
+static vg_status run_method(study *s, int method, int64_t number, const vg_fold *fold, double *probabilities)
+{
+    char name[64], *folder = NULL, *path = NULL;
+    vg_status status;
+    snprintf(name, sizeof name, "%s/fold-%03" PRId64, methods[method].name, number);
+    VG_TRY_OUT(vg_rundir_file(s->run, name, &folder));
+    VG_TRY_OUT(vg_path_join(folder, "predictions.json", &path));
+    if (vg_path_exists(path)) {
+        status = read_predictions(path, fold, probabilities);
+        goto out;
+    }
+    VG_TRY_OUT(methods[method].run(s, fold, folder, probabilities));
+    VG_TRY_OUT(vg_folder_make(folder));
+    status = write_predictions(path, fold, probabilities);
+out:
+    free(folder);
+    free(path);
+    return status;
+}
+
+/* ---- The study -------------------------------------------------------------------------------------------
+ */
+
+/* Segments with the rating, dealt into folds. */
+static vg_status make_split(study *s)
+{
+    const vg_experiment *e = s->experiment;
+    vg_split_options options = {
+        .folds = (int)e->evaluation.folds, .seed = e->seed, .validation = e->data.validation};
+    VG_TRY(vg_split_unit_parse(vg_experiment_choice(e, "evaluation.split"), &options.unit));
+    options.validation_unit = options.unit == VG_SPLIT_LOSO ? VG_SPLIT_SUBJECT : options.unit;
+    int64_t count, *rated = malloc((size_t)s->corpus->segment_count * sizeof *rated);
+    if (!rated) return vg_fail(VG_ERR_MEMORY, "no memory for a list of segments");
+    vg_status status = vg_corpus_rated(s->corpus, s->rule.rating, rated, &count);
+    if (status == VG_OK) status = vg_split_create(s->corpus, rated, count, &options, &s->split);
+    free(rated);
+    return status;
+}
+
+/* The preprocessing that the pre-trained model was trained on must be that of the data. */
+static vg_status find_pretrained(study *s)
+{
+    const vg_experiment *e = s->experiment;
+    if (!e->checkpoint.init_from)
+        return vg_fail(VG_ERR_CONFIG,
+                       "evaluation.methods has 'pretrained', so checkpoint.init_from must name the run "
+                       "directory of a pre-training; or leave that method out");
+    VG_TRY(vg_checkpoint_find(e->checkpoint.init_from, &s->pretrained));
+    char *path;
+    vg_preprocessing contract, data = s->corpus->preprocessing;
+    VG_TRY(vg_path_join(s->pretrained, "preprocessing.json", &path));
+    vg_status status = vg_preprocessing_read(path, &contract);
+    free(path);
+    VG_TRY(status);
+    VG_TRY(vg_normalize_parse(vg_experiment_choice(e, "data.normalize"), &data.normalize));
+    return vg_preprocessing_check(&contract, "the pre-trained model", &data, "data.stores");
+}
+
+static vg_status prepare(study *s)
+{
+    const vg_experiment *e = s->experiment;
+    if (!e->data.target)
+        return vg_fail(VG_ERR_CONFIG,
+                       "data.target is missing: the rating to recognise; 'vagus data info STORE' lists them");
+    VG_TRY(vg_label_rule_parse(e->data.target, e->data.threshold, &s->rule));
+    VG_TRY(vg_machine_make(e, &s->machine));
+    VG_TRY(vg_setup_corpus(e, &s->corpus));
+    VG_TRY(make_split(s));
+    if (wants(e, "pretrained")) VG_TRY(find_pretrained(s));
+    if (wants(e, "heart_rate")) {
+        VG_TRY(vg_heart_rates_create(s->corpus, &s->rates));
+        if (s->rates->unusable)
+            vg_info("heart_rate: no usable beats in %" PRId64 " of %" PRId64 " segments", s->rates->unusable,
+                    s->rates->count);
+    }
+    return VG_OK;
+}
+
+/* Labels and normalisation of one fold, decided by its training part. */
+static vg_status prepare_fold(study *s, int64_t number, vg_fold *fold)
+{
+    const vg_experiment *e = s->experiment;
+    vg_label_report report;
+    int64_t shared;
+    VG_TRY(vg_corpus_label(s->corpus, &s->rule, fold->train, fold->train_count, &report));
+    VG_TRY(vg_fold_check_labels(s->corpus, fold, false));
+    fold->train_count =
+        vg_setup_limit(fold->train, fold->train_count, e->data.max_segments, e->seed, (uint32_t)number + 2);
+    VG_TRY(vg_setup_normalize(e, s->corpus, fold->train, fold->train_count));
+    VG_TRY(vg_fold_shared(s->corpus, fold, VG_SPLIT_SUBJECT, &shared));
+    vg_info("fold %" PRId64 " of %d (%s): %" PRId64 " segments to train on, %" PRId64 " to validate, %" PRId64
+            " to test; %" PRId64 " subjects on both sides",
+            number + 1, s->split->count, fold->name, fold->train_count, fold->validation_count,
+            fold->test_count, shared);
+    return VG_OK;
+}
+
+static vg_status run_fold(study *s, int64_t number, vg_fold *fold, vg_results *results)
+{
+    VG_TRY(prepare_fold(s, number, fold));
+    float *labels = malloc((size_t)fold->train_count * sizeof *labels);
+    if (!labels) return vg_fail(VG_ERR_MEMORY, "no memory for the labels of a fold");
+    for (int64_t i = 0; i < fold->train_count; i++) labels[i] = s->corpus->segments[fold->train[i]].label;
+    int majority = vg_majority_class(labels, fold->train_count);
+    free(labels);
+    int64_t first = results->count;
+    VG_ASSERT(first + fold->test_count <= results->capacity);
+    for (int64_t i = 0; i < fold->test_count; i++) {
+        results->segment[first + i] = fold->test[i];
+        results->fold[first + i] = number;
+        results->label[first + i] = s->corpus->segments[fold->test[i]].label;
+        results->majority[first + i] = majority;
+    }
+    for (int m = 0; m < results->method_count; m++) {
+        vg_status status =
+            run_method(s, find_method(results->methods[m]), number, fold, results->probability[m] + first);
+        if (status != VG_OK) return vg_context(status, "%s, fold %" PRId64, results->methods[m], number + 1);
+    }
+    results->count += fold->test_count;
+    results->fold_count++;
+    return VG_OK;
+}
+
+vg_status vg_crossvalidation_run(const vg_experiment *experiment, vg_rundir_mode mode, FILE *out,
+                                 vg_results *results)
+{
+    study s = {.experiment = experiment};
+    const char *names[VG_MAX_METHODS];
+    int count = 0;
+    vg_status status;
+    *results = (vg_results){0};
+    VG_TRY(list_methods(experiment, names, &count));
+    VG_TRY_OUT(vg_run_open(experiment, mode, &s.run));
+    VG_TRY_OUT(prepare(&s));
+    VG_TRY_OUT(vg_results_make(names, count, s.corpus->segment_count, results));
+    int64_t folds = s.split->count;
+    if (experiment->evaluation.max_folds && experiment->evaluation.max_folds < folds)
+        folds = experiment->evaluation.max_folds;
+    for (int64_t f = 0; f < folds; f++) VG_TRY_OUT(run_fold(&s, f, &s.split->folds[f], results));
+    VG_TRY_OUT(vg_results_compute(results));
+    VG_TRY_OUT(vg_results_write(results, s.corpus, s.run));
+    if (out) {
+        vg_results_print(results, experiment, out);
+        if (folds < s.split->count)
+            fprintf(out, "only %" PRId64 " of %d folds were run (evaluation.max_folds)\n", folds,
+                    s.split->count);
+    }
+out:
+    if (status != VG_OK) vg_results_free(results);
+    vg_heart_rates_destroy(s.rates);
+    vg_split_destroy(s.split);
+    vg_corpus_destroy(s.corpus);
+    vg_machine_free(&s.machine);
+    vg_rundir_close(s.run);
+    free(s.pretrained);
+    return status;
+}

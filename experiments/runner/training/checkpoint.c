@@ -1,0 +1,135 @@
+#include "experiments/runner/training/checkpoint.h"
+
+#include <stdlib.h>
+
+#include "core/file.h"
+#include "core/json.h"
+
+static const char model_file[] = "model.safetensors", optimizer_file[] = "optimizer.safetensors",
+                  trainer_file[] = "trainer.json", preprocessing_file[] = "preprocessing.json";
+
+static vg_status write_state(const char *path, const vg_trainer_state *state)
+{
+    vg_json_writer json = vg_json_writer_make(true);
+    vg_json_begin_object(&json, NULL);
+    vg_json_put_int(&json, "format", 1);
+    vg_json_put_int(&json, "epoch", state->epoch);
+    vg_json_put_int(&json, "step_in_epoch", state->step_in_epoch);
+    vg_json_put_int(&json, "step", state->step);
+    vg_json_put_double(&json, "loss_sum", state->loss_sum);
+    vg_json_put_double(&json, "loss_count", state->loss_count);
+    vg_json_put_double(&json, "first_loss", state->first_loss);
+    vg_json_put_double(&json, "last_loss", state->last_loss);
+    vg_json_put_double(&json, "best_loss", state->best_loss);
+    vg_json_put_int(&json, "best_step", state->best_step);
+    vg_json_put_int(&json, "bad_validations", state->bad_validations);
+    vg_json_put_bool(&json, "finished", state->finished);
+    vg_json_end(&json);
+    return vg_json_write(&json, path);
+}
+
+static vg_status read_state(const char *path, vg_trainer_state *state)
+{
+    vg_json *json;
+    vg_status status;
+    int64_t format;
+    VG_TRY(vg_json_read(path, &json));
+    VG_TRY_OUT(vg_json_get_int(json, NULL, "format", &format));
+    if (format != 1) {
+        status =
+            vg_fail(VG_ERR_FORMAT, "%s: format %lld; this program reads format 1", path, (long long)format);
+        goto out;
+    }
+    VG_TRY_OUT(vg_json_get_int(json, NULL, "epoch", &state->epoch));
+    VG_TRY_OUT(vg_json_get_int(json, NULL, "step_in_epoch", &state->step_in_epoch));
+    VG_TRY_OUT(vg_json_get_int(json, NULL, "step", &state->step));
+    VG_TRY_OUT(vg_json_get_double(json, NULL, "loss_sum", &state->loss_sum));
+    VG_TRY_OUT(vg_json_get_double(json, NULL, "loss_count", &state->loss_count));
+    VG_TRY_OUT(vg_json_get_double(json, NULL, "first_loss", &state->first_loss));
+    VG_TRY_OUT(vg_json_get_double(json, NULL, "last_loss", &state->last_loss));
+    VG_TRY_OUT(vg_json_get_double(json, NULL, "best_loss", &state->best_loss));
+    VG_TRY_OUT(vg_json_get_int(json, NULL, "best_step", &state->best_step));
+    VG_TRY_OUT(vg_json_get_int(json, NULL, "bad_validations", &state->bad_validations));
+    VG_TRY_OUT(vg_json_get_bool(json, NULL, "finished", &state->finished));
+    if (state->epoch < 0 || state->step_in_epoch < 0 || state->step < 0)
+        status = vg_fail(VG_ERR_FORMAT, "%s: a negative epoch or step", path);
+out:
+    vg_json_destroy(json);
+    return status;
+}
+
+static vg_status save_files(const char *folder, vg_model *model, const vg_optimizer *optimizer,
+                            const vg_trainer_state *state, const vg_preprocessing *preprocessing)
+{
+    char *path = NULL;
+    vg_status status;
+    VG_TRY_OUT(vg_path_join(folder, model_file, &path));
+    VG_TRY_OUT(vg_model_save(model, path, NULL, 0));
+    free(path);
+    path = NULL;
+    VG_TRY_OUT(vg_path_join(folder, optimizer_file, &path));
+    VG_TRY_OUT(vg_optimizer_save(optimizer, path));
+    free(path);
+    path = NULL;
+    VG_TRY_OUT(vg_path_join(folder, preprocessing_file, &path));
+    VG_TRY_OUT(vg_preprocessing_write(preprocessing, path));
+    free(path);
+    path = NULL;
+    VG_TRY_OUT(vg_path_join(folder, trainer_file, &path));
+    VG_TRY_OUT(write_state(path, state));
+out:
+    free(path);
+    return status;
+}
+
+vg_status vg_checkpoint_save(vg_rundir *run, vg_model *model, const vg_optimizer *optimizer,
+                             const vg_trainer_state *state, const vg_preprocessing *preprocessing,
+                             int64_t keep)
+{
+    char *folder;
+    VG_TRY(vg_rundir_checkpoint_begin(run, state->step, &folder));
+    vg_status status = save_files(folder, model, optimizer, state, preprocessing);
+    free(folder);
+    if (status == VG_OK) status = vg_rundir_checkpoint_commit(run, state->step);
+    if (status != VG_OK) {
+        vg_rundir_checkpoint_abandon(run, state->step);
+        return vg_context(status, "the checkpoint of step %lld was not saved; earlier ones are intact",
+                          (long long)state->step);
+    }
+    if (state->best_step == state->step) VG_TRY(vg_rundir_mark_best(run, state->step));
+    return vg_rundir_prune(run, keep);
+}
+
+vg_status vg_checkpoint_load(const char *folder, vg_model *model, vg_optimizer *optimizer,
+                             vg_trainer_state *state)
+{
+    char *path = NULL;
+    vg_status status;
+    VG_TRY_OUT(vg_path_join(folder, model_file, &path));
+    VG_TRY_OUT(vg_model_load(model, path, NULL, NULL));
+    free(path);
+    path = NULL;
+    VG_TRY_OUT(vg_path_join(folder, optimizer_file, &path));
+    VG_TRY_OUT(vg_optimizer_load(optimizer, path));
+    free(path);
+    path = NULL;
+    VG_TRY_OUT(vg_path_join(folder, trainer_file, &path));
+    VG_TRY_OUT(read_state(path, state));
+out:
+    free(path);
+    return status;
+}
+
+vg_status vg_checkpoint_find(const char *path, char **folder)
+{
+    char *file;
+    VG_TRY(vg_path_join(path, model_file, &file));
+    bool is_checkpoint = vg_path_exists(file);
+    free(file);
+    if (is_checkpoint) return vg_path_join("", path, folder);
+    vg_status status = vg_rundir_best_of(path, NULL, folder);
+    if (status == VG_ERR_NOT_FOUND) status = vg_rundir_last_of(path, NULL, folder);
+    if (status == VG_ERR_NOT_FOUND)
+        return vg_fail(VG_ERR_CONFIG, "%s is neither a checkpoint nor a run directory with one", path);
+    return status;
+}

@@ -1,0 +1,83 @@
+#include "experiments/runner/training/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+
+/* The first line in which two texts differ, cut out of each ("" past the end). */
+static void first_difference(const char *a, const char *b, char line_a[160], char line_b[160])
+{
+    while (*a && *b) {
+        size_t length_a = strcspn(a, "\n"), length_b = strcspn(b, "\n");
+        if (length_a != length_b || memcmp(a, b, length_a)) break;
+        a += length_a + (a[length_a] == '\n');
+        b += length_b + (b[length_b] == '\n');
+    }
+    snprintf(line_a, 160, "%.*s", (int)strcspn(a, "\n"), a);
+    snprintf(line_b, 160, "%.*s", (int)strcspn(b, "\n"), b);
+}
+
+static vg_status same_configuration(const vg_rundir *run, const char *path, const char *wanted)
+{
+    char *there = NULL, mine[160], theirs[160];
+    VG_TRY(vg_file_read(path, VG_YAML_LIMIT, &there, NULL));
+    bool same = !strcmp(there, wanted);
+    if (!same) first_difference(wanted, there, mine, theirs);
+    free(there);
+    if (same) return VG_OK;
+    return vg_fail(
+        VG_ERR_CONFIG,
+        "%s holds a run with another configuration: '%s' there, '%s' now. Resume it with the settings it "
+        "began with, or choose another output_dir",
+        vg_rundir_path(run), theirs, mine);
+}
+
+vg_status vg_run_open(const vg_experiment *experiment, vg_rundir_mode mode, vg_rundir **out)
+{
+    char *text = NULL, *path = NULL;
+    vg_status status;
+    VG_TRY(vg_rundir_open(experiment->output_dir, mode, out));
+    vg_rundir_attach_log(*out, true);
+    VG_TRY_OUT(vg_schema_print(&vg_experiment_schema, experiment, &text));
+    VG_TRY_OUT(vg_rundir_file(*out, "config.yaml", &path));
+    if (vg_path_exists(path))
+        status = same_configuration(*out, path, text);
+    else
+        status = vg_file_write(path, text, strlen(text));
+out:
+    free(text);
+    free(path);
+    if (status != VG_OK) {
+        vg_rundir_close(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+/* Everything in one part: what vg_split_create_holdout() would be with a share of 0. */
+static vg_status all_to_train(const vg_corpus *corpus, vg_split **out)
+{
+    vg_split *split = calloc(1, sizeof *split);
+    vg_fold *fold = calloc(1, sizeof *fold);
+    int64_t *train = malloc((size_t)corpus->segment_count * sizeof *train);
+    if (!split || !fold || !train) {
+        free(split);
+        free(fold);
+        free(train);
+        return vg_fail(VG_ERR_MEMORY, "no memory for a list of segments");
+    }
+    for (int64_t i = 0; i < corpus->segment_count; i++) train[i] = i;
+    fold->train = train;
+    fold->train_count = corpus->segment_count;
+    *split = (vg_split){.folds = fold, .count = 1};
+    *out = split;
+    return VG_OK;
+}
+
+vg_status vg_run_holdout(const vg_experiment *experiment, const vg_corpus *corpus, vg_split **out)
+{
+    if (experiment->data.validation == 0) return all_to_train(corpus, out);
+    return vg_split_create_holdout(corpus, NULL, 0, experiment->data.validation, experiment->seed, out);
+}

@@ -1,0 +1,38 @@
+/* From what an experiment says to the parts it is made of. The only place that translates names of keys into
+ * options of other rooms. */
+#ifndef VAGUS_EXPERIMENTS_RUNNER_TRAINING_SETUP_H
+#define VAGUS_EXPERIMENTS_RUNNER_TRAINING_SETUP_H
+
+#include "datasets/corpus.h"
+#include "experiments/runner/experiment.h"
+#include "kernels/kernels.h"
+#include "models/model.h"
+#include "models/optimizer.h"
+#include "models/schedule.h"
+
+/* A device and the operations on it. Free with vg_machine_free(), after everything allocated there. */
+typedef struct vg_machine {
+    vg_device *device;
+    vg_kernels *kernels;
+} vg_machine;
+VG_NODISCARD vg_status vg_machine_make(const vg_experiment *experiment, vg_machine *out);
+void vg_machine_free(vg_machine *machine);
+
+/* Loads data.stores and logs what was loaded and what was left out. */
+VG_NODISCARD vg_status vg_setup_corpus(const vg_experiment *experiment, vg_corpus **out);
+
+/* data.normalize put to work; `train` are the segments that scope `corpus` may look at. */
+VG_NODISCARD vg_status vg_setup_normalize(const vg_experiment *experiment, vg_corpus *corpus,
+                                          const int64_t *train, int64_t train_count);
+
+VG_NODISCARD vg_status vg_setup_model(const vg_experiment *experiment, const vg_corpus *corpus,
+                                      vg_head_kind head, vg_model_options *out);
+vg_optimizer_config vg_setup_optimizer(const vg_experiment *experiment);
+VG_NODISCARD vg_status vg_setup_schedule(const vg_experiment *experiment, int64_t steps_per_epoch,
+                                         vg_schedule *out);
+
+/* Keeps `limit` of the indices, drawn by (seed, stream), ascending again; returns how many are left. 0 keeps
+ * all. */
+int64_t vg_setup_limit(int64_t *indices, int64_t count, int64_t limit, uint64_t seed, uint32_t stream);
+
+#endif
