@@ -73,10 +73,12 @@ VG_NODISCARD VG_API vg_status vg_model_config_from_json(const char *json, const 
 VG_NODISCARD VG_API vg_status vg_masking_config_from_json(const char *json, const char *origin,
                                                           vg_masking_config *out);
 
-/* Finds the first field that differs and, when `encoder_only`, is not about a head or about dropout. Writes
- * "layers (2 and 4)" into `text` (may be NULL); false when all agree. */
-VG_API bool vg_model_config_differs(const vg_model_config *here, const vg_model_config *there,
-                                    bool encoder_only, char *text, size_t size);
+/* Finds the first switch that differs among those that give the same weights another meaning: not dropout,
+ * not the heads (whose shapes tell), not the segment's length unless positions are learned, and pooling only
+ * when `pooling` asks for it. Writes "layers (2 here, 4 there)" into `text`, which may be NULL; false when
+ * all agree. */
+VG_API bool vg_model_config_differs(const vg_model_config *here, const vg_model_config *there, bool pooling,
+                                    char *text, size_t size);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,4 @@
-/* The pretext task's masks: the configuration (config.def, VG_MASKING_FIELDS) put to work on a batch. */
+/* The pretext task's masks: the configuration (masking.def) put to work on a batch. */
 #ifndef VAGUS_MODELS_MASKING_H
 #define VAGUS_MODELS_MASKING_H
 
@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/* The share of samples that a long segment has masked, on average: 1 - (1 - start_probability)^span. */
+/* The share of samples that a long segment has masked, on average: 1 - (1 - probability)^span. */
 VG_API double vg_masking_expected_share(const vg_masking_config *config);
 
 /* Masks `signal` (B, T) into `masked` (B, T), writes `mask` (B, T) U8 (VG_MASK_*). `learned` is absent unless
