@@ -80,7 +80,7 @@ out:
 static vg_status read_text(const vg_store *store, hid_t object, const char *name, char **out)
 {
     hid_t attribute, type = -1;
-    size_t size;
+    size_t size = 0;
     vg_status status = VG_OK;
     VG_TRY(open_attribute(store, object, name, H5T_STRING, &attribute, &size));
     char *text = calloc(size + 1, 1);
