@@ -46,10 +46,11 @@ typedef struct vg_quality {
  *
  * The index is the mean correlation of the beats with the average beat (0.6 s around each R peak, filtered to
  * 0.8-40 Hz), never below 0, times the share of good windows; and 0 when the heart rate that was found is
- * outside 25 to 240 beats per minute. Clean ECG gives 0.9 and more, noise 0.6
- * and less; ectopic beats lower it, so it says "regular and clean", not "healthy".
- * The polarity is that of the average beat's QRS: -1 when its downward deflection is at least 1.25 times
- * the upward one. In leads such as V1 that is normal; in I, II and MLII it means exchanged electrodes. */
+ * outside 25 to 240 beats per minute. Clean ECG gives 0.9 and more, noise 0.4
+ * and less (the four recordings of eegmat without an ECG: 0.30 to 0.41); ectopic beats lower it, so it says
+ * "regular and clean", not "healthy". The polarity is that of the average beat's QRS: -1 when its downward
+ * deflection is at least 1.25 times the upward one. In leads such as V1 that is normal; in I, II and MLII it
+ * means exchanged electrodes. */
 VG_API VG_NODISCARD vg_status vg_quality_measure(const double *x, int64_t n, double rate,
                                                  const vg_quality_options *options, vg_quality *quality);
 

@@ -1,6 +1,6 @@
 /* The detector looks at the whole signal at once, so nothing in it has to learn as a real-time detector does.
- *   1. Band-pass 5-20 Hz, where a QRS complex has most of its energy; its envelope is the root of the mean
- *      square over 100 ms.
+ *   1. Band-pass 8-20 Hz, then the difference from sample to sample, which favours the steep QRS over a T
+ * wave as tall as it; the envelope is the root of the mean square of the differences over 100 ms.
  *   2. Every maximum of the envelope that is the highest within 220 ms is a candidate.
  *   3. Around each candidate a typical QRS height is known: the median, over +-8 s, of the highest envelope
  * in blocks of 1.5 s (each holds a beat at 40 beats per minute and more). A candidate of at least 0.35 of it
@@ -18,7 +18,7 @@
 
 #include "datasets/signal/filter.h"
 
-static const double BAND_LOW = 5, BAND_HIGH = 20, ENVELOPE_S = 0.100, APART_S = 0.220, BLOCK_S = 1.5,
+static const double BAND_LOW = 8, BAND_HIGH = 20, ENVELOPE_S = 0.100, APART_S = 0.220, BLOCK_S = 1.5,
                     AROUND_S = 8, BEAT_SHARE = 0.35, SEARCH_SHARE = 0.15, T_WAVE_S = 0.360,
                     T_WAVE_SHARE = 0.5, REFINE_S = 0.080;
 
@@ -58,13 +58,20 @@ static vg_status band_passed(const double *x, int64_t n, double rate, double *ou
     return status;
 }
 
+/* The square of the step to sample i. */
+static double squared_step(const double *band, int64_t i)
+{
+    double step = i > 0 ? band[i] - band[i - 1] : 0;
+    return step * step;
+}
+
 static void make_envelope(const double *band, int64_t n, int64_t width, double *envelope)
 {
     int64_t half = width / 2;
     double sum = 0;
     for (int64_t i = -half; i < n; i++) {
-        if (i + half < n) sum += band[i + half] * band[i + half];
-        if (i - half - 1 >= 0) sum -= band[i - half - 1] * band[i - half - 1];
+        if (i + half < n) sum += squared_step(band, i + half);
+        if (i - half - 1 >= 0) sum -= squared_step(band, i - half - 1);
         if (i >= 0) envelope[i] = sqrt(fmax(sum, 0) / (double)(2 * half + 1));
     }
 }
