@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,44 +10,51 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* The printing in force before vg__hdf5_enter(); guarded by the lock. */
-static H5E_auto2_t printer;
-static void *printer_data;
+/* Guarded by the lock: how HDF5 told errors before vg__hdf5_enter(), and the first reason it gave since. The
+ * reason is taken at once, because the next successful call (closing something, say) would wipe it out. */
+static H5E_auto2_t teller;
+static void *teller_data;
+static char reason[512];
+
+/* HDF5 walks upward from where the error arose; the first entry with a description is the reason. */
+static herr_t take_reason(unsigned number, const H5E_error2_t *error, void *data)
+{
+    (void)number;
+    (void)data;
+    if (!reason[0] && error->desc) snprintf(reason, sizeof reason, "%s", error->desc);
+    return 0;
+}
+
+/* HDF5 calls this in place of printing whenever one of its functions fails. */
+static herr_t remember(hid_t stack, void *data)
+{
+    return H5Ewalk2(stack, H5E_WALK_UPWARD, take_reason, data);
+}
 
 void vg__hdf5_enter(void)
 {
+    static bool entered;
     pthread_mutex_lock(&lock);
-    H5Eget_auto2(H5E_DEFAULT, &printer, &printer_data);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    /* HDF5 would clean up at exit, and complains on stderr then when opening a damaged file has left
+     * something behind inside it. We close what we open, so there is nothing to clean up. */
+    if (!entered) H5dont_atexit();
+    entered = true;
+    H5Eget_auto2(H5E_DEFAULT, &teller, &teller_data);
+    H5Eset_auto2(H5E_DEFAULT, remember, NULL);
     H5Eclear2(H5E_DEFAULT);
+    reason[0] = 0;
 }
 
 void vg__hdf5_leave(void)
 {
-    H5Eset_auto2(H5E_DEFAULT, printer, printer_data);
+    H5Eset_auto2(H5E_DEFAULT, teller, teller_data);
     pthread_mutex_unlock(&lock);
-}
-
-struct words {
-    char *text;
-    size_t size;
-};
-
-/* HDF5 walks upward from where the error arose; the first entry with a description is the reason. */
-static herr_t take_words(unsigned number, const H5E_error2_t *error, void *data)
-{
-    (void)number;
-    struct words *words = data;
-    if (words->text[0] || !error->desc || !error->desc[0]) return 0;
-    snprintf(words->text, words->size, "%s", error->desc);
-    return 0;
 }
 
 const char *vg__hdf5_words(char *text, size_t size)
 {
-    text[0] = 0;
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_words, &(struct words){text, size});
-    if (!text[0]) snprintf(text, size, "HDF5 gives no reason");
+    snprintf(text, size, "%s", reason[0] ? reason : "no reason given");
+    reason[0] = 0;
     return text;
 }
 
@@ -58,6 +66,5 @@ vg_status vg__hdf5_fail(vg_status status, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(claim, sizeof claim, format, arguments);
     va_end(arguments);
-    H5Eclear2(H5E_DEFAULT);
     return vg_fail(status, "%s (HDF5: %s)", claim, words);
 }

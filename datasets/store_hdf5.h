@@ -11,16 +11,17 @@
 extern "C" {
 #endif
 
-/* Every HDF5 call of the project stands between these two. Enter takes the lock (not recursive), switches
- * HDF5's printing of errors off and clears its error stack; leave restores the printing. */
+/* Every HDF5 call of the project stands between these two. Enter takes the lock (not recursive) and has
+ * HDF5's errors remembered instead of printed; leave puts HDF5 back as it was. */
 void vg__hdf5_enter(void);
 void vg__hdf5_leave(void);
 
-/* The innermost message on HDF5's error stack into `text` ("HDF5 gives no reason" if there is none). Call it
- * before the next HDF5 call. Returns `text`. */
+/* The innermost message of the first HDF5 call that failed since vg__hdf5_enter() or the last
+ * vg__hdf5_words(), into `text` ("no reason given" if there is none). Other calls may lie between. Returns
+ * `text`. */
 const char *vg__hdf5_words(char *text, size_t size);
 
-/* vg_fail() with those words appended: "SENTENCE (HDF5: words)". Clears the stack, returns `status`. */
+/* vg_fail() with those words appended: "SENTENCE (HDF5: words)". Returns `status`. */
 vg_status vg__hdf5_fail(vg_status status, const char *format, ...) VG_PRINTF(2, 3);
 
 #ifdef __cplusplus
