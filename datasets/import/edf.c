@@ -234,7 +234,7 @@ static vg_status import_channels(vg__pipeline *pipeline, const edf *e)
     }
     if (taken > 0) return VG_OK;
     return vg__pipeline_exclude(pipeline, VG_ERR_DATA, e->path, "", (double)e->records * e->duration,
-                                "no channel is wanted: \"%s\" of the option leads finds no ECG among %s",
+                                "no ECG channel: leads=%s finds none among %s",
                                 vg__pipeline_options(pipeline)->leads, labels);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "datasets/import/pipeline.h"
 
 /* The list: a new format is its file and a line here. */
@@ -40,34 +41,14 @@ static bool same_name(const char *a, const char *b)
     return *a == *b;
 }
 
-/* Levenshtein distance of two short names. */
-static int distance(const char *a, const char *b)
-{
-    int row[64], n = (int)strlen(b);
-    if (n >= 64) return 99;
-    for (int j = 0; j <= n; j++) row[j] = j;
-    for (int i = 1; a[i - 1]; i++) {
-        int corner = row[0];
-        row[0] = i;
-        for (int j = 1; j <= n; j++) {
-            int best = corner + (a[i - 1] != b[j - 1]);
-            corner = row[j];
-            if (row[j] + 1 < best) best = row[j] + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[n];
-}
-
 static vg_status unknown_option(const char *name)
 {
-    int best = 0;
-    for (int i = 1; i < OPTIONS_COUNT; i++)
-        if (distance(name, OPTIONS[i].name) < distance(name, OPTIONS[best].name)) best = i;
-    if (distance(name, OPTIONS[best].name) <= 3)
+    const char *names[OPTIONS_COUNT];
+    for (int i = 0; i < OPTIONS_COUNT; i++) names[i] = OPTIONS[i].name;
+    size_t nearest = vg_text_nearest(name, names, OPTIONS_COUNT);
+    if (nearest < OPTIONS_COUNT)
         return vg_fail(VG_ERR_CONFIG, "unknown import option \"%s\"; did you mean \"%s\"?", name,
-                       OPTIONS[best].name);
+                       names[nearest]);
     return vg_fail(VG_ERR_CONFIG, "unknown import option \"%s\"", name);
 }
 

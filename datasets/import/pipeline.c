@@ -290,7 +290,7 @@ static vg_status store_recording(vg__pipeline *pipeline, const vg__raw *raw, con
         if (dropped > 0) {
             char reason[LINE_SIZE], windows[256];
             pipeline->report->windows_dropped += dropped;
-            snprintf(reason, sizeof reason, "windows blanked (of %lld: %s)", (long long)quality->windows,
+            snprintf(reason, sizeof reason, "windows blanked: of %lld %s", (long long)quality->windows,
                      describe_windows(quality, windows, sizeof windows));
             vg_exclusion exclusion = {.source = raw->file,
                                       .subject = fields->subject,
@@ -326,7 +326,7 @@ vg_status vg__pipeline_add(vg__pipeline *pipeline, const vg__raw *raw)
     pipeline->report->records++;
     if (!name_recording(pipeline, raw, &fields))
         return vg__pipeline_exclude(pipeline, VG_ERR_DATA, raw->file, "", NAN,
-                                    "the file's name does not fit the pattern \"%s\"", options->pattern);
+                                    "name: it does not fit the pattern \"%s\"", options->pattern);
     const char *subject = fields.subject, *units = *options->units ? options->units
                                                    : raw->units    ? raw->units
                                                                    : "";
@@ -334,15 +334,16 @@ vg_status vg__pipeline_add(vg__pipeline *pipeline, const vg__raw *raw)
     if (status != VG_OK) return vg__pipeline_reject(pipeline, vg_context(status, "%s", raw->file), raw->file);
     if (!(raw->rate >= SLOWEST_HZ) || !isfinite(raw->rate))
         return vg__pipeline_exclude(pipeline, VG_ERR_DATA, raw->file, subject, NAN,
-                                    "sampled at %g Hz; an ECG needs at least %g Hz", raw->rate, SLOWEST_HZ);
+                                    "sampled too slowly: at %g Hz, an ECG needs at least %g Hz", raw->rate,
+                                    SLOWEST_HZ);
     double seconds = (double)raw->count / raw->rate, scale = millivolt_per(units);
     if (scale == 0)
         return vg__pipeline_exclude(pipeline, VG_ERR_DATA, raw->file, subject, seconds,
-                                    "the unit \"%s\" of lead %s is not known; the option units can tell it",
-                                    units, raw->lead ? raw->lead : "?");
+                                    "unknown unit: \"%s\" of lead %s; the option units can tell it", units,
+                                    raw->lead ? raw->lead : "?");
     if (raw->count == 0 || seconds < options->min_seconds)
         return vg__pipeline_exclude(pipeline, VG_ERR_DATA, raw->file, subject, seconds,
-                                    "%.1f s are shorter than the %g s that a recording must have", seconds,
+                                    "too short: %.1f s, a recording must have %g s", seconds,
                                     options->min_seconds);
     to_millivolt(raw->samples, raw->count, scale);
 
