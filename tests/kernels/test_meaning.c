@@ -196,6 +196,33 @@ static void nan_is_kept(void **state)
     harness_clear();
 }
 
+/* bfloat16 data is read and written as such; sums are still double, and statistics float. */
+static void bfloat16(void **state)
+{
+    (void)state;
+    vg_tensor x = empty_like(zeros(VG_DIMS(1, 1, 2)), VG_BF16), w = empty_like(zeros(VG_DIMS(1, 2)), VG_BF16);
+    vg_tensor b = empty_like(zeros(VG_DIMS(1)), VG_BF16), y = empty_like(zeros(VG_DIMS(1, 1, 1)), VG_BF16);
+    for (int i = 0; i < 2; i++) {
+        ((uint16_t *)x.data)[i] = vg_bf16_from_float(i ? 1 : 256);
+        ((uint16_t *)w.data)[i] = vg_bf16_from_float(1);
+    }
+    assert_ok(VG_RUN(harness_ref, linear_forward, .x = x, .w = w, .b = b, .y = y));
+    assert_true(vg_bf16_to_float(*(uint16_t *)y.data) == 256); /* 257 has nine bits: to the nearest even */
+    ((uint16_t *)b.data)[0] = vg_bf16_from_float(1);
+    assert_ok(VG_RUN(harness_ref, linear_forward, .x = x, .w = w, .b = b, .y = y));
+    assert_true(vg_bf16_to_float(*(uint16_t *)y.data) == 258); /* 256 + 1 + 1, rounded once */
+
+    vg_tensor gamma = w, beta = empty_like(w, VG_BF16), out = empty_like(x, VG_BF16);
+    gamma.rank = beta.rank = 1;
+    gamma.dims[0] = beta.dims[0] = 2;
+    vg_tensor mean = empty_like(zeros(VG_DIMS(1, 1)), VG_F32), rstd = empty_like(mean, VG_F32);
+    assert_ok(VG_RUN(harness_ref, layernorm_forward, .x = x, .gamma = gamma, .beta = beta, .y = out,
+                     .mean = mean, .rstd = rstd));
+    assert_true(*(float *)mean.data == 128.5F);
+    assert_true(vg_bf16_to_float(((uint16_t *)out.data)[0]) == 1);
+    harness_clear();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +230,7 @@ int main(void)
         cmocka_unit_test(attention),   cmocka_unit_test(norms),
         cmocka_unit_test(losses),      cmocka_unit_test(tokens_and_pools),
         cmocka_unit_test(optimizer),   cmocka_unit_test(nan_is_kept),
+        cmocka_unit_test(bfloat16),
     };
     return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
 }
