@@ -1,0 +1,86 @@
+"""A run that is killed and resumed ends with the very bits of one that was left alone."""
+import os
+import random
+import signal
+import time
+
+from program import Folder, lines, read, run, start, synth, tiny
+
+
+def steps(folder):
+    try:
+        return len(lines(folder + "/metrics.jsonl"))
+    except (OSError, ValueError):
+        return 0
+
+
+def same(a, b):
+    names = [name for name in sorted(os.listdir(a + "/checkpoints")) if name.startswith("step_")]
+    assert names == [name for name in sorted(os.listdir(b + "/checkpoints")) if name.startswith("step_")], names
+    for name in names:
+        for file in ("model.safetensors", "optimizer.safetensors", "trainer.json", "preprocessing.json"):
+            path = f"/checkpoints/{name}/{file}"
+            assert read(a + path) == read(b + path), path
+    assert os.readlink(a + "/checkpoints/best") == os.readlink(b + "/checkpoints/best")
+    assert read(a + "/metrics.jsonl") == read(b + "/metrics.jsonl")
+
+
+def interrupt(words, folder, by, after):
+    """Starts the program and sends a signal once its metrics have `after` lines. Returns the exit code."""
+    process = start(*words)
+    while process.poll() is None and steps(folder) < after:
+        time.sleep(0.002)
+    if process.poll() is None:
+        process.send_signal(by)
+    told = "".join(process.communicate())
+    assert "Sanitizer" not in told, told
+    return process.returncode
+
+
+with Folder():
+    synth()
+    tiny()
+    run("pretrain", "tiny.yaml", "output_dir=runs/whole")
+    total = steps("runs/whole")
+
+    # Without --resume a run is never gone over.
+    run("pretrain", "tiny.yaml", "output_dir=runs/whole", expect=2, says="runs/whole")
+    # A finished run has nothing left to do, and stays as it is.
+    before = read("runs/whole/metrics.jsonl")
+    run("pretrain", "tiny.yaml", "output_dir=runs/whole", "--resume")
+    assert read("runs/whole/metrics.jsonl") == before
+
+    killed = 0
+    for attempt in range(3):
+        folder = f"runs/killed{attempt}"
+        words = ["pretrain", "tiny.yaml", "output_dir=" + folder]
+        for kill in sorted(random.sample(range(2, total - 2), 2)):
+            code = interrupt(words, folder, signal.SIGKILL, kill)
+            killed += code == -signal.SIGKILL
+            words = words if "--resume" in words else words + ["--resume"]
+        run(*words)
+        # config.yaml differs in output_dir alone
+        same("runs/whole", folder)
+    assert killed >= 3, f"only {killed} of 6 runs were still alive when they were to be killed"
+
+    # Asked to stop, it saves, says how to go on and exits with 75.
+    folder = "runs/stopped"
+    words = ["pretrain", "tiny.yaml", "output_dir=" + folder]
+    codes = [interrupt(words, folder, signal.SIGTERM, 4), interrupt(words + ["--resume"], folder, signal.SIGINT, 12)]
+    assert 75 in codes and set(codes) <= {0, 75}, codes
+    run(*words, "--resume")
+    a, b = lines("runs/whole/metrics.jsonl"), lines(folder + "/metrics.jsonl")
+    assert a == b
+
+    # Other settings are another run.
+    run("pretrain", "tiny.yaml", "output_dir=" + folder, "--resume", "optimizer.lr=1e-4", expect=2, says="lr:")
+
+    # Fine-tuning: folds that are done are not run again, the one that was cut off goes on.
+    run("pretrain", "tiny.yaml")
+    run("finetune", "tune.yaml", "output_dir=runs/tuned-whole")
+    folder = "runs/tuned-killed"
+    words = ["finetune", "tune.yaml", "output_dir=" + folder]
+    interrupt(words, folder + "/scratch/fold-000", signal.SIGKILL, random.randint(2, 5))
+    run(*words, "--resume")
+    for name in ("results.json", "predictions.csv"):
+        assert read("runs/tuned-whole/" + name) == read(f"{folder}/{name}"), name
