@@ -26,14 +26,14 @@ enum { VG_PROGRESS_SECONDS = 10 };
 typedef struct vg_progress {
     const char *what; /* a static string */
     int64_t start, total, step;
-    double segments, first_segments; /* processed so far by the job; the first update's */
-    double loss;
+    double segments, loss;
     double began, shown, logged; /* seconds on the monotonic clock */
     double log_every;            /* seconds; may be changed after begin */
-    bool live, updated;
+    bool live, updated, unlogged;
     FILE *out;
 } vg_progress;
 
+/* `total` 0: unknown. */
 VG_API void vg_progress_begin(vg_progress *progress, const char *what, int64_t start, int64_t total);
 
 /* `segments` counts what this process has gone through since begin; `loss` may be NaN, which is left out. */
@@ -47,7 +47,7 @@ VG_API void vg_console_line(const char *line);
 /* True while the line being logged is progress that the terminal already shows live. */
 VG_API bool vg_console_has_progress(void);
 
-/* "step 1200/5000  loss 0.1234  812 segments/s  ETA 0:12:34" into `out`, at most size - 1 bytes. */
+/* "pretrain  step 1200/5000  loss 0.1234  812 segments/s  ETA 0:12:34" into `out`, at most size - 1 bytes. */
 VG_API void vg_progress_format(const vg_progress *progress, double now, char *out, size_t size);
 
 #ifdef __cplusplus
