@@ -33,9 +33,12 @@ vg_status vg__head_plan(vg_plan *plan, vg_head *head, const vg_model_config *con
         VG_TRY(vg__plan_keep(plan, &head->output, "head.output", plan->dtype, VG_DIMS(B)));
         VG_TRY(vg__plan_borrow(plan, &head->doutput, VG_DIMS(B)));
     }
-    VG_TRY(vg__plan_borrow(plan, &head->draw, VG_DIMS(B, head->rows, 1)));
-    vg__plan_return(plan, &head->doutput);
-    const vg_tensor *after = &head->draw;
+    const vg_tensor *after = &head->doutput;
+    if (per_sample) {
+        VG_TRY(vg__plan_borrow(plan, &head->draw, VG_DIMS(B, head->rows, 1)));
+        vg__plan_return(plan, after);
+        after = &head->draw;
+    }
     for (int i = head->count - 2; i >= 0; i--) {
         VG_TRY(vg__plan_borrow(plan, &head->dhidden[i], VG_DIMS(B, head->rows, hidden->item[i])));
         vg__plan_return(plan, after);

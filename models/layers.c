@@ -18,10 +18,12 @@ vg_status vg__linear_plan(vg_plan *plan, vg_linear *layer, const char *name, int
     layer->activation = activation;
     layer->dropout = vg__plan_dropout(plan, dropout);
     layer->pre = (vg_tensor){0};
-    if (activation == VG_ACTIVATION_GELU && plan->training)
+    if (activation == VG_ACTIVATION_GELU)
         VG_TRY(vg__plan_keep(plan, &layer->pre, vg__join(full, name, "pre"), plan->dtype,
                              VG_DIMS(plan->batch, rows, out)));
-    return vg__plan_keep(plan, &layer->y, name, plan->dtype, VG_DIMS(plan->batch, rows, out));
+    VG_TRY(vg__plan_keep(plan, &layer->y, name, plan->dtype, VG_DIMS(plan->batch, rows, out)));
+    if (activation == VG_ACTIVATION_GELU) vg__plan_done(plan, &layer->pre);
+    return VG_OK;
 }
 
 /* An absent buffer stays absent whatever the batch. */
@@ -87,12 +89,15 @@ vg_status vg__conv_plan(vg_plan *plan, vg_conv *layer, const char *prefix, int i
     layer->conv = layer->pre = (vg_tensor){0};
     if (normed)
         VG_TRY(vg__plan_keep(plan, &layer->conv, name, plan->dtype, VG_DIMS(plan->batch, time, out)));
-    else if (activation == VG_ACTIVATION_GELU && plan->training)
+    else if (activation == VG_ACTIVATION_GELU)
         VG_TRY(vg__plan_keep(plan, &layer->pre, vg__join(full, name, "pre"), plan->dtype,
                              VG_DIMS(plan->batch, time, out)));
     VG_TRY(
         vg__plan_keep(plan, &layer->y, normed ? norm : name, plan->dtype, VG_DIMS(plan->batch, time, out)));
-    if (!normed) return VG_OK;
+    if (!normed) {
+        if (activation == VG_ACTIVATION_GELU) vg__plan_done(plan, &layer->pre);
+        return VG_OK;
+    }
     VG_TRY(vg__norm_plan(plan, &layer->norm, norm, time, out, epsilon));
     vg__plan_done(plan, &layer->conv);
     return VG_OK;

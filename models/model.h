@@ -39,7 +39,7 @@ typedef struct vg_model_options {
     vg_dtype dtype; /* VG_F32; VG_F64 on `ref` */
 } vg_model_options;
 
-/* A batch on the model's device (the name vg_model_batch is the data loader's). */
+/* A batch on the model's device (the name vg_batch is the data loader's). */
 typedef struct vg_model_batch {
     vg_tensor signal;   /* (B, T) */
     vg_tensor segments; /* (B) I64: each segment's number in the corpus, which masks and dropout depend on */

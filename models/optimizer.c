@@ -276,7 +276,7 @@ vg_status vg_optimizer_load(vg_optimizer *optimizer, const char *path)
 {
     vg_safetensors *file = NULL;
     state_list list = {0};
-    int64_t steps;
+    int64_t steps = 0;
     vg_status status;
     VG_TRY_OUT(vg_safetensors_open(path, &file));
     const char *kind = vg_safetensors_metadata(file, "optimizer");
