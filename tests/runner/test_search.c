@@ -19,11 +19,24 @@
 #define GRID     "method: grid\nmetric: {name: loss}\nparameters:\n"
 #define LR(spec) HEAD "  optimizer.lr: " spec "\n"
 
+/* A folder of its own for each sweep, all of them in one. The caller frees the path. */
+static char *new_folder(void)
+{
+    static char *all;
+    static int made;
+    char name[16];
+    if (!all) all = support_temp_dir();
+    snprintf(name, sizeof name, "%d", made++);
+    char *folder = support_path(all, name);
+    assert_ok(vg_folder_make(folder));
+    return folder;
+}
+
 /* A sweep file beside its base, in `folder` (NULL: a new one). It begins with three lines for the base, the
  * folder of results and a seed; `body` follows from line 4. Returns its path, the caller's to free. */
 static char *write_sweep(const char *folder, const char *body)
 {
-    char *own = folder ? NULL : support_temp_dir();
+    char *own = folder ? NULL : new_folder();
     if (!folder) folder = own;
     char *base = support_path(folder, "base.yaml"), *path = support_path(folder, "sweep.yaml"), text[8192];
     const char *experiment = "name: base\noutput_dir: nowhere\ndata:\n  stores: [a.h5]\n";
@@ -164,7 +177,7 @@ static void what_is_refused(void **state)
     refused(GRID "  optimizer.lr: {min: 0.1, max: 0.2}\n", "sweep.yaml", "cannot enumerate optimizer.lr");
     refused(GRID "  seed: {min: 0, max: 9007199254740991}\n", "sweep.yaml", "run_cap");
 
-    char *folder = support_temp_dir(), *path = support_path(folder, "none.yaml");
+    char *folder = new_folder(), *path = support_path(folder, "none.yaml");
     vg_sweep *sweep = NULL;
     vg_status status = vg_sweep_load(path, &sweep);
     assert_true(status != VG_OK && strstr(vg_cause(), "none.yaml"));
@@ -180,7 +193,7 @@ static void what_is_refused(void **state)
 static void cut_anywhere(void **state)
 {
     (void)state;
-    char *folder = support_temp_dir(), *path = write_sweep(folder, LR("{values: [0.1, 0.2]}"));
+    char *folder = new_folder(), *path = write_sweep(folder, LR("{values: [0.1, 0.2]}"));
     size_t size;
     char *bytes = support_read_file(path, &size);
     for (size_t cut = 0; cut < size; cut += 3) {
@@ -421,7 +434,7 @@ static void failures_are_recorded_and_the_sweep_goes_on(void **state)
 
     char *ledger = result_text(s, "trials.jsonl");
     assert_int_equal(count_lines(ledger), 6);
-    contains(ledger, "\"cause\":\"store \\\"a\\\" is empty\"");
+    contains(ledger, "\"cause\": \"store \\\"a\\\" is empty\"");
     /* Again: everything is in the ledger, nothing runs. */
     assert_ok(vg_sweep_run(s, scripted, &run, NULL));
     assert_int_equal(run.runs, 6);
@@ -468,6 +481,7 @@ static void stops_and_goes_on(void **state)
     assert_ok(vg_signals_install());
     vg_stop_request();
     status = vg_sweep_run(other, scripted, &rest, NULL);
+    assert_ok(vg_signals_install()); /* clears the request */
     vg_signals_uninstall();
     assert_int_equal(status, VG_ERR_PREEMPTED);
     assert_int_equal(rest.runs, 3);
@@ -506,7 +520,7 @@ static void a_half_written_line(void **state)
 static void a_changed_sweep_is_noticed(void **state)
 {
     (void)state;
-    char *folder = support_temp_dir();
+    char *folder = new_folder();
     script run = {.fail_at = -1, .nan_at = -1, .stop_at = 2};
     vg_sweep *s = load_in(folder, BODY);
     assert_int_equal(vg_sweep_run(s, scripted, &run, NULL), VG_ERR_PREEMPTED);

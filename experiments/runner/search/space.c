@@ -23,7 +23,7 @@ const char *vg_distribution_name(vg_distribution distribution)
 static void write_number(double number, char value[VG_SEARCH_VALUE_LENGTH])
 {
     char text[VG_DOUBLE_TEXT];
-    if (number == floor(number) && fabs(number) < 1e15)
+    if (number == floor(number) && fabs(number) <= 9007199254740992)
         snprintf(value, VG_SEARCH_VALUE_LENGTH, "%.0f", number == 0 ? 0 : number);
     else
         snprintf(value, VG_SEARCH_VALUE_LENGTH, "%s", vg_double_text(number, text));
@@ -150,7 +150,7 @@ int64_t vg_search_grid_count(const vg_search_parameter *p)
         return (int64_t)(p->max - p->min) + 1;
     case VG_DISTRIBUTION_Q_UNIFORM:
         multiples(p, p->min, p->max, &first, &last);
-        return last - first < 1e15 ? (int64_t)(last - first) + 1 : -1;
+        return last - first < 9e15 ? (int64_t)(last - first) + 1 : -1;
     default:
         return -1;
     }
