@@ -13,6 +13,7 @@
 #include <hdf5.h>
 
 #include "core/file.h"
+#include "core/log.h"
 #include "datasets/store_hdf5.h"
 #include "datasets/store_layout.h"
 
@@ -627,9 +628,13 @@ out:
 void vg_store_writer_abandon(vg_store_writer *writer)
 {
     if (!writer) return;
+    /* HDF5 does not let go of a file that it cannot finish (a full disk), so the space is given back first.
+     */
+    if (writer->created && truncate(writer->temporary, 0) != 0)
+        vg_debug("%s: could not be emptied: %s", writer->temporary, strerror(errno));
+    if (writer->created) unlink(writer->temporary);
     vg__hdf5_enter();
     close_file(writer);
     vg__hdf5_leave();
-    if (writer->created) unlink(writer->temporary);
     free_writer(writer);
 }

@@ -15,6 +15,26 @@
 
 static char *folder;
 
+/* Opening a file with damaged metadata makes HDF5 1.10 lose some of its own memory (424 bytes a time in
+ * test_flipped_bits; the other tests lose none), which the leak checker must not hold against us. That we
+ * close whatever we open is checked by nothing_left_open() instead. */
+VG_API const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libhdf5";
+}
+
+/* Files that HDF5 would not close because their disk was full. */
+static ssize_t stuck;
+
+static int nothing_left_open(void **state)
+{
+    (void)state;
+    ssize_t open = H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL) - stuck;
+    if (open != 0) print_error("%zd HDF5 objects were left open\n", open);
+    return open == 0 ? 0 : -1;
+}
+
 enum { RECORDINGS = 3, RATINGS = 2 };
 static const int64_t lengths[RECORDINGS] = {1, 70000, 4097};
 static const double ratings[RECORDINGS][RATINGS] = {{5, NAN}, {-1.25, 9}, {NAN, NAN}};
@@ -289,6 +309,8 @@ static void test_disk_full(void **state)
         assert_memory_equal(kept, "precious", 8);
         free(kept);
     }
+    stuck = H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_FILE);
+    assert_int_equal(H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL), stuck);
     free(path);
     free(inner);
 }
@@ -626,18 +648,12 @@ static void test_fingerprint(void **state)
 int main(void)
 {
     folder = support_temp_dir();
+#define TEST(name) cmocka_unit_test_teardown(name, nothing_left_open)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_least),
-        cmocka_unit_test(test_nothing_written_over),
-        cmocka_unit_test(test_writer_refuses),
-        cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_not_a_store),
-        cmocka_unit_test(test_mutations),
-        cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_flipped_bits),
-        cmocka_unit_test(test_changed_sample),
-        cmocka_unit_test(test_fingerprint),
+        TEST(test_round_trip),     TEST(test_least),       TEST(test_nothing_written_over),
+        TEST(test_writer_refuses), TEST(test_disk_full),   TEST(test_not_a_store),
+        TEST(test_mutations),      TEST(test_truncated),   TEST(test_flipped_bits),
+        TEST(test_changed_sample), TEST(test_fingerprint),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free(folder);
