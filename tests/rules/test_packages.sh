@@ -7,6 +7,7 @@ cd "$(dirname "$0")/../.."
 command -v dpkg-query >/dev/null || { echo "skipped: this is not a Debian system"; exit 77; }
 grep -qs 'VERSION_ID="12"' /etc/os-release || { echo "skipped: the list is for Debian 12"; exit 77; }
 
+listed="$(docker/install-packages.sh --print run)"
 status=0
 direct="$(objdump -p "$vagus" | awk '$1 == "NEEDED" { print $2 }')"
 [ -n "$direct" ] || { echo "$vagus needs no library at all?"; exit 1; }
@@ -19,11 +20,11 @@ while read -r name; do
     case "$owner" in
         libc6 | libasan* | libubsan* | libtsan*) continue ;;
     esac
-    docker/install-packages.sh --print run | grep -qxF -- "$owner" || { echo "$name is of $owner, which packages.txt does not list under run"; status=1; }
+    grep -qxF -- "$owner" <<<"$listed" || { echo "$name is of $owner, which packages.txt does not list under run"; status=1; }
 done < <(grep -v '^ld-linux' <<<"$direct")
 while read -r package; do
     grep -qxF -- "$package" <<<"$owners" || { echo "packages.txt lists $package under run, but $vagus does not load it"; status=1; }
-done < <(docker/install-packages.sh --print run)
+done <<<"$listed"
 
 twice="$(docker/install-packages.sh --print build run test | sort | uniq -d)"
 [ -z "$twice" ] || { echo "packages.txt lists twice: $twice"; status=1; }
