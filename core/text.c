@@ -148,7 +148,8 @@ enum { LONGEST_NAME = 80 }; /* beyond it a name is not worth comparing */
 size_t vg_text_distance(const char *a, const char *b)
 {
     size_t rows = strlen(a), columns = strlen(b);
-    if (rows > LONGEST_NAME || columns > LONGEST_NAME) return strcmp(a, b) ? LONGEST_NAME : 0;
+    if (rows > LONGEST_NAME || columns > LONGEST_NAME)
+        return !strcmp(a, b) ? 0 : rows > columns ? rows : columns;
     size_t table[3][LONGEST_NAME + 1]; /* the row before last, the last, this one (Damerau) */
     for (size_t j = 0; j <= columns; j++) table[1][j] = j;
     for (size_t i = 1; i <= rows; i++) {

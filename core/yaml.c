@@ -490,16 +490,27 @@ vg_status vg_yaml_merge(vg_yaml *yaml, const vg_yaml_node *over)
     return merge_mapping(yaml, yaml->root, over);
 }
 
+/* "a.b.c": keys that are neither empty nor too long, and not too many. */
+static bool is_key_path(const char *path)
+{
+    for (int depth = 0; depth < MAX_PATH_DEPTH; depth++) {
+        size_t length = strcspn(path, ".");
+        if (!length || length > MAX_KEY_LENGTH) return false;
+        if (!path[length]) return true;
+        path += length + 1;
+    }
+    return false;
+}
+
 vg_status vg_yaml_put(vg_yaml *yaml, const char *path, const vg_yaml_node *value)
 {
     VG_ASSERT(yaml->root->kind == VG_YAML_MAPPING);
     vg_yaml_node *node = yaml->root;
-    const char *at = path;
-    for (int depth = 0;; depth++) {
+    if (!is_key_path(path))
+        return vg_yaml_fail(VG_ERR_CONFIG, &value->place,
+                            "'%s' is not a key path; write section.key, as in optimizer.lr", path);
+    for (const char *at = path;;) {
         size_t length = strcspn(at, ".");
-        if (!length || length > MAX_KEY_LENGTH || depth == MAX_PATH_DEPTH)
-            return vg_yaml_fail(VG_ERR_CONFIG, &value->place,
-                                "'%s' is not a key path; write section.key, as in optimizer.lr", path);
         if (!at[length]) return merge_entry(yaml, node, at, length, value->place, value);
         vg_yaml_entry *entry = find_entry(node, at, length);
         if (!entry || vg_yaml_is_null(entry->value)) {
