@@ -65,19 +65,19 @@ def lines(path):
         return [json.loads(line) for line in file]
 
 
-def synth(path="ecg.h5", subjects=4, seconds=40, **options):
+def synth(path="ecg.h5", subjects=4, seconds=100, **options):
     words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     run("data", "synth", "--out", path, f"--subjects={subjects}", f"--seconds={seconds}", "--seed=3", *words)
     return path
 
 
-# A model of a few thousand weights on 2 s segments: a step takes milliseconds.
+# A model of a thousand weights on 5 s segments: a step takes milliseconds.
 PRETRAIN = """
 name: tiny
 seed: 5
 output_dir: runs/tiny
 threads: 2
-data: {stores: [ecg.h5], seconds: 2, validation: 0.25}
+data: {stores: [ecg.h5], seconds: 5, validation: 0.25}
 model: {conv_channels: [4, 8], conv_kernels: [9, 5], layers: 1, heads: 2, feedforward: 16, reconstruction_head: [8],
         classification_head: [8]}
 train: {epochs: 3, batch_size: 8, log_every: 1}

@@ -5,7 +5,7 @@
 
 #include "core/file.h"
 #include "experiments/runner/experiment.h"
-#include "support.h"
+#include "tests/support/support.h"
 
 static void test_schema_is_sound(void **state)
 {

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "experiments/runner/training/masked_baselines.h"
-#include "support.h"
+#include "tests/support/support.h"
 
 static void assert_close(double got, double want)
 {

@@ -305,11 +305,13 @@ vg_status vg_crossvalidation_run(const vg_experiment *experiment, vg_rundir_mode
     study s = {.experiment = experiment};
     const char *names[VG_MAX_METHODS];
     int count = 0;
+    bool began = false;
     vg_status status;
     *results = (vg_results){0};
     VG_TRY(list_methods(experiment, names, &count));
     VG_TRY_OUT(vg_run_open(experiment, mode, &s.run));
     VG_TRY_OUT(prepare(&s));
+    began = true;
     VG_TRY_OUT(vg_results_make(names, count, s.corpus->segment_count, results));
     int64_t folds = s.split->count;
     if (experiment->evaluation.max_folds && experiment->evaluation.max_folds < folds)
@@ -329,7 +331,7 @@ out:
     vg_split_destroy(s.split);
     vg_corpus_destroy(s.corpus);
     vg_machine_free(&s.machine);
-    vg_rundir_close(s.run);
+    vg_run_close(s.run, began);
     free(s.pretrained);
     return status;
 }

@@ -131,6 +131,7 @@ vg_status vg_pretrain_run(const vg_experiment *experiment, vg_rundir_mode mode, 
     vg_corpus *corpus = NULL;
     vg_split *split = NULL;
     vg_trained trained = {0};
+    bool began = false;
     vg_model_options options;
     vg_measure baselines[2] = {{"baseline.mean", NAN}, {"baseline.interpolation", NAN}};
     vg_status status;
@@ -162,6 +163,7 @@ vg_status vg_pretrain_run(const vg_experiment *experiment, vg_rundir_mode mode, 
         VG_TRY_OUT(measure_baselines(&training, &options.masking, baselines));
         training.start_count = 2;
     }
+    began = true;
     VG_TRY_OUT(vg_train(&training, &trained));
     *result = (vg_pretrain_result){.best = trained.state.best_loss,
                                    .last = trained.state.last_loss,
@@ -178,6 +180,6 @@ out:
     vg_split_destroy(split);
     vg_corpus_destroy(corpus);
     vg_machine_free(&machine);
-    vg_rundir_close(run);
+    vg_run_close(run, began);
     return status;
 }

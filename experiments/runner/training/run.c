@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/log.h"
+#include "experiments/runner/training/setup.h"
 
 /* The first line in which two texts differ, cut out of each ("" past the end). */
 static void first_difference(const char *a, const char *b, char line_a[160], char line_b[160])
@@ -38,6 +40,8 @@ vg_status vg_run_open(const vg_experiment *experiment, vg_rundir_mode mode, vg_r
 {
     char *text = NULL, *path = NULL;
     vg_status status;
+    vg_model_options options;
+    VG_TRY(vg_setup_model(experiment, NULL, VG_HEAD_RECONSTRUCTION, &options));
     VG_TRY(vg_rundir_open(experiment->output_dir, mode, out));
     vg_rundir_attach_log(*out, true);
     VG_TRY_OUT(vg_schema_print(&vg_experiment_schema, experiment, &text));
@@ -50,10 +54,27 @@ out:
     free(text);
     free(path);
     if (status != VG_OK) {
-        vg_rundir_close(*out);
+        vg_run_close(*out, false);
         *out = NULL;
     }
     return status;
+}
+
+void vg_run_close(vg_rundir *run, bool began)
+{
+    if (!run) return;
+    char *path = NULL;
+    /* Everything in a new run's directory is its own: it had to be absent or empty. */
+    bool discard = !began && !vg_rundir_resumed(run) && vg_path_join("", vg_rundir_path(run), &path) == VG_OK;
+    vg_rundir_close(run);
+    if (discard) {
+        /* What brought us here is the cause to tell, not a folder that cannot be removed. */
+        char cause[1024];
+        snprintf(cause, sizeof cause, "%s", vg_cause());
+        if (vg_folder_remove(path) != VG_OK) vg_warn("%s", vg_cause());
+        (void)vg_fail(VG_ERR_IO, "%s", cause);
+    }
+    free(path);
 }
 
 /* Everything in one part: what vg_split_create_holdout() would be with a share of 0. */

@@ -12,6 +12,10 @@
  * changed a setting could not be told from one that did not. */
 VG_NODISCARD vg_status vg_run_open(const vg_experiment *experiment, vg_rundir_mode mode, vg_rundir **out);
 
+/* Closes it. A new run that failed before it `began` leaves no directory behind, so that the same command
+ * works once its cause is mended. NULL is fine. */
+void vg_run_close(vg_rundir *run, bool began);
+
 /* Training and validation by subject for pre-training; data.validation 0 leaves no validation. */
 VG_NODISCARD vg_status vg_run_holdout(const vg_experiment *experiment, const vg_corpus *corpus,
                                       vg_split **out);

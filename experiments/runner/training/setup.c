@@ -89,7 +89,7 @@ vg_status vg_setup_model(const vg_experiment *experiment, const vg_corpus *corpu
     const vg_ints *channels = &experiment->model.conv_channels;
     if (channels->count == 0)
         return vg_fail(VG_ERR_CONFIG, "model.conv_channels is empty; its last entry is the width of a token");
-    out->config.segment_length = corpus->segment_length;
+    if (corpus) out->config.segment_length = corpus->segment_length;
     out->config.d_model = channels->items[channels->count - 1];
     out->max_batch =
         experiment->train.micro_batch ? experiment->train.micro_batch : experiment->train.batch_size;

@@ -25,6 +25,7 @@ VG_NODISCARD vg_status vg_setup_corpus(const vg_experiment *experiment, vg_corpu
 VG_NODISCARD vg_status vg_setup_normalize(const vg_experiment *experiment, vg_corpus *corpus,
                                           const int64_t *train, int64_t train_count);
 
+/* `corpus` gives the length of a segment; NULL to check the rest before any data is read. */
 VG_NODISCARD vg_status vg_setup_model(const vg_experiment *experiment, const vg_corpus *corpus,
                                       vg_head_kind head, vg_model_options *out);
 vg_optimizer_config vg_setup_optimizer(const vg_experiment *experiment);
