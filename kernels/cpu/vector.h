@@ -14,6 +14,7 @@ enum { LANES = 8 };
 
 typedef float vecf __attribute__((vector_size(4 * LANES)));
 typedef int32_t veci __attribute__((vector_size(4 * LANES)));
+typedef uint32_t vecu __attribute__((vector_size(4 * LANES))); /* for sums of bits that may wrap */
 typedef float vecf_anywhere __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 static inline vecf vec_load(const float *from)
@@ -98,7 +99,7 @@ static inline vecf vec_exp(vecf x)
     q = q * r + 0.1666657687f;
     q = q * r + 0.5f;
     vecf e = (q * r) * r + r + 1.0f;
-    vecf power = (vecf)(((veci)shifted << 23) + 0x3f800000);
+    vecf power = (vecf)(((vecu)shifted << 23) + 0x3f800000u);
     veci vanished = x < -87.33654f;
     return vec_keep(~vanished, e * power);
 }
