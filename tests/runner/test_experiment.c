@@ -75,12 +75,27 @@ static void test_extends_and_overrides(void **state)
     free(child_path);
 }
 
+/* experiments/REFERENCE.md is what the schema says. VAGUS_UPDATE=1 writes it anew. */
+static void test_reference_is_current(void **state)
+{
+    (void)state;
+    char *path = support_path(getenv("VAGUS_SOURCE"), "experiments/REFERENCE.md"), *text;
+    assert_ok(vg_schema_markdown(&vg_experiment_schema, &text));
+    if (getenv("VAGUS_UPDATE")) support_write_file(path, text, strlen(text));
+    char *page = support_read_file(path, NULL);
+    if (strcmp(page, text)) fail_msg("%s is out of date; run this test with VAGUS_UPDATE=1", path);
+    free(page);
+    free(text);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_schema_is_sound),
         cmocka_unit_test(test_shipped_files_load),
         cmocka_unit_test(test_extends_and_overrides),
+        cmocka_unit_test(test_reference_is_current),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
