@@ -220,6 +220,8 @@ static void test_copies_are_warned_of(void **state)
     fixture_add(writer, "1", "", "I", "first", 32, 1, NULL);
     fixture_add(writer, "2", "", "I", "second", 32, 2, NULL);
     fixture_add(writer, "3", "", "I", "third", 32, 1, NULL);
+    fixture_add(writer, "4", "", "I", "fourth", 32, 3, NULL); /* two equal leads of one trial do not leak */
+    fixture_add(writer, "4", "", "II", "fourth", 32, 3, NULL);
     fixture_finish(writer, "A", 16);
     vg_log_set_sink(keep_warning, NULL);
     vg_corpus_destroy(load(path, second()));

@@ -153,6 +153,31 @@ static void test_balance(void **state)
     }
 }
 
+/* Subjects of 8, 2, 2, 2 and 2 segments fall into two folds of 8. */
+static void test_greedy(void **state)
+{
+    (void)state;
+    static const int wanted[] = {8, 2, 2, 2, 2};
+    int64_t list[16], n = 0, subject = 0;
+    for (int i = 0; i < 5; subject++) {
+        int64_t found[8], m = 0;
+        for (int64_t s = 0; s < corpus->segment_count && m < wanted[i]; s++)
+            if (corpus->segments[s].subject == subject) found[m++] = s;
+        if (m < wanted[i]) continue;
+        memcpy(list + n, found, (size_t)m * sizeof *found);
+        n += m;
+        i++;
+    }
+    for (uint64_t seed = 0; seed < 5; seed++) {
+        vg_split_options options = {.unit = VG_SPLIT_SUBJECT, .folds = 2, .seed = seed};
+        vg_split *split;
+        assert_ok(vg_split_create(corpus, list, n, &options, &split));
+        assert_int_equal(split->folds[0].test_count, 8);
+        assert_int_equal(split->folds[1].test_count, 8);
+        vg_split_destroy(split);
+    }
+}
+
 static void test_holdout(void **state)
 {
     (void)state;
@@ -274,9 +299,9 @@ int main(void)
     loading.seconds = 1;
     if (vg_corpus_create((const char *[]){path}, 1, &loading, &corpus) != VG_OK) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_units),   cmocka_unit_test(test_part),    cmocka_unit_test(test_seed),
-        cmocka_unit_test(test_balance), cmocka_unit_test(test_holdout), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_labels),  cmocka_unit_test(test_audit),
+        cmocka_unit_test(test_units),    cmocka_unit_test(test_part),   cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_balance),  cmocka_unit_test(test_greedy), cmocka_unit_test(test_holdout),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_labels), cmocka_unit_test(test_audit),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     vg_corpus_destroy(corpus);

@@ -12,6 +12,7 @@
 #include <hdf5.h>
 
 #include "core/random.h"
+#include "datasets/store_layout.h"
 
 static char *folder;
 
@@ -36,7 +37,7 @@ static int nothing_left_open(void **state)
 }
 
 enum { RECORDINGS = 3, RATINGS = 2 };
-static const int64_t lengths[RECORDINGS] = {1, 70000, 4097};
+static int64_t lengths[RECORDINGS] = {1, 70000, 4097};
 static const double ratings[RECORDINGS][RATINGS] = {{5, NAN}, {-1.25, 9}, {NAN, NAN}};
 static const vg_recording recordings[RECORDINGS] = {
     {.subject = "P01",
@@ -101,15 +102,22 @@ static bool content_is_whole(vg_store *store)
     const vg_store_info *info = vg_store_get_info(store);
     bool same = vg_store_recording_count(store) == RECORDINGS && vg_store_rating_count(store) == RATINGS &&
                 vg_store_exclusion_count(store) == 2 && vg_store_note_count(store) == 2 &&
-                strcmp(info->citation, expected.citation) == 0 && info->rate == 128 &&
-                info->filter_low == 0.8 && info->filter_order == 8 && info->synthetic &&
-                info->filter_zero_phase && strcmp(info->source, "fixture") == 0 &&
-                strcmp(info->units, "mV") == 0;
+                info->filter_order == expected.filter_order;
+#define SAME_TEXT(field)  same = same && strcmp(info->field, expected.field) == 0;
+#define SAME_VALUE(field) same = same && info->field == expected.field;
+    VG_STORE_TEXTS(SAME_TEXT)
+    VG_STORE_REALS(SAME_VALUE)
+    VG_STORE_FLAGS(SAME_VALUE)
+    same = same && strcmp(vg_store_exclusion(store, 0)->reason, "flat") == 0 &&
+           vg_store_exclusion(store, 0)->seconds == 61.5 && vg_store_note(store, "command") &&
+           strcmp(vg_store_note(store, "command"), "vagus data import") == 0 &&
+           strcmp(vg_store_rating_name(store, 0), "arousal") == 0;
     for (int i = 0; same && i < RECORDINGS; i++) {
         const vg_recording *got = vg_store_recording(store, i);
-        same = got->length == lengths[i] && strcmp(got->source, recordings[i].source) == 0 &&
-               strcmp(got->lead, recordings[i].lead) == 0 &&
-               strcmp(got->subject, recordings[i].subject ? recordings[i].subject : "") == 0;
+        same = got->length == lengths[i];
+#define SAME_COLUMN(field)                                                                                   \
+    same = same && strcmp(got->field, recordings[i].field ? recordings[i].field : "") == 0;
+        VG_RECORDING_TEXTS(SAME_COLUMN)
         for (int r = 0; same && r < RATINGS; r++) {
             double value = vg_store_ratings(store, i)[r];
             same = isnan(ratings[i][r]) ? isnan(value) : value == ratings[i][r];
@@ -577,20 +585,21 @@ static void test_truncated(void **state)
     free(path);
 }
 
-/* One flipped bit anywhere: the store is refused when opened, verified or read, or the bit did not matter. */
+/* One flipped bit anywhere: the store is refused when opened, verified or read, or the bit did not matter.
+ * The signal is short here, so that nearly all bytes are tables, attributes and HDF5's own. */
 static void test_flipped_bits(void **state)
 {
     (void)state;
+    int64_t before[RECORDINGS];
+    memcpy(before, lengths, sizeof before);
+    lengths[1] = 300;
+    lengths[2] = 97;
     char *path = write_store("clean.h5"), *damaged = support_path(folder, "damaged.h5");
     size_t size;
     unsigned char *bytes = support_read_file(path, &size);
     vg_random random = vg_random_make(support_seed(), VG_SITE_SEARCH, 0);
     int refused = 0, harmless = 0;
-    for (int i = 0; i < 500; i++) {
-        /* Half of them in the first and last 4 KiB, where the metadata stands. */
-        size_t at = vg_random_below(&random, size), near = vg_random_below(&random, 4096);
-        if (i % 4 == 0) at = near;
-        if (i % 4 == 1) at = size - 1 - near;
+    for (size_t at = vg_random_below(&random, 8); at < size; at += 1 + vg_random_below(&random, 15)) {
         unsigned char bit = (unsigned char)(1u << vg_random_below(&random, 8));
         bytes[at] ^= bit;
         support_write_file(damaged, bytes, size);
@@ -606,8 +615,9 @@ static void test_flipped_bits(void **state)
             fail_msg("a flipped bit at byte %zu of %zu went unnoticed", at, size);
         vg_store_close(store);
     }
-    print_message("500 flipped bits: %d refused, %d harmless\n", refused, harmless);
-    assert_true(refused > 250);
+    print_message("flipped bits in %zu bytes: %d refused, %d harmless\n", size, refused, harmless);
+    assert_true(refused > 100);
+    memcpy(lengths, before, sizeof before);
     free(bytes);
     free(damaged);
     free(path);
