@@ -110,7 +110,7 @@ static vg_status check_size(vg__pipeline *pipeline, edf *e)
 static vg_status read_header(vg__pipeline *pipeline, edf *e)
 {
     char reserved[TEXT];
-    int64_t count;
+    int64_t count = 0;
     if (e->size < FIXED_BYTES)
         return vg_fail(VG_ERR_FORMAT, "%s: %lld bytes are too few for an EDF header of 256", e->path,
                        (long long)e->size);

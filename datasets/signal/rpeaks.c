@@ -76,12 +76,22 @@ static void make_envelope(const double *band, int64_t n, int64_t width, double *
     }
 }
 
-/* Maxima of the envelope that are the highest within `apart` samples on either side. */
-static int64_t find_candidates(const double *envelope, int64_t n, int64_t apart, candidate *out)
+/* What rounding alone can leave of a constant signal after the band-pass. */
+static double rounding_floor(const double *x, int64_t n)
+{
+    double largest = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (isfinite(x[i])) largest = fmax(largest, fabs(x[i]));
+    return 1e-9 * largest;
+}
+
+/* Maxima of the envelope above `least` that are the highest within `apart` samples on either side. */
+static int64_t find_candidates(const double *envelope, int64_t n, int64_t apart, double least, candidate *out)
 {
     int64_t count = 0;
     for (int64_t i = 1; i + 1 < n; i++) {
-        if (!(envelope[i] > envelope[i - 1] && envelope[i] >= envelope[i + 1]) || envelope[i] <= 0) continue;
+        if (!(envelope[i] > envelope[i - 1] && envelope[i] >= envelope[i + 1]) || envelope[i] <= least)
+            continue;
         candidate next = {.at = i, .height = envelope[i]};
         if (count > 0 && i - out[count - 1].at < apart) {
             if (next.height > out[count - 1].height) out[count - 1] = next;
@@ -228,7 +238,7 @@ vg_status vg_rpeaks_detect(const double *x, int64_t n, double rate, vg_rpeaks *p
     }
     VG_TRY_OUT(band_passed(x, n, rate, band));
     make_envelope(band, n, (int64_t)(ENVELOPE_S * rate), envelope);
-    int64_t count = find_candidates(envelope, n, apart, candidates);
+    int64_t count = find_candidates(envelope, n, apart, rounding_floor(x, n), candidates);
     set_typical(envelope, n, rate, candidates, count, scratch, scratch + scratch_n / 2, blocks);
     choose_beats(candidates, count, rate);
     search_back(candidates, count, rate, scratch);
