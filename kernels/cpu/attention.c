@@ -32,22 +32,21 @@ typedef struct attention {
     float *collected;
 } attention;
 
-/* turned[d][i] = from[i][d] * factor for QUERIES columns, zero where i >= n. */
-static void turn(float *turned, const float *from, int64_t row, int64_t n, int64_t D, float factor)
+/* turned[d][i] = from[i][d] for QUERIES columns, zero where i >= n. */
+static void turn(float *turned, const float *from, int64_t row, int64_t n, int64_t D)
 {
     for (int64_t i = 0; i < n; i++)
-        for (int64_t d = 0; d < D; d++) turned[d * QUERIES + i] = from[i * row + d] * factor;
+        for (int64_t d = 0; d < D; d++) turned[d * QUERIES + i] = from[i * row + d];
     if (n < QUERIES)
         for (int64_t d = 0; d < D; d++)
             memset(turned + d * QUERIES + n, 0, (size_t)(QUERIES - n) * sizeof *turned);
 }
 
-/* copy[i][d] = from[i][d] * factor, rows padded with zeros to whole vectors. */
-static void copy_rows(float *copy, const float *from, int64_t row, int64_t n, const attention *at,
-                      float factor)
+/* copy[i][d] = from[i][d], rows padded with zeros to whole vectors. */
+static void copy_rows(float *copy, const float *from, int64_t row, int64_t n, const attention *at)
 {
     for (int64_t i = 0; i < n; i++) {
-        for (int64_t d = 0; d < at->D; d++) copy[i * at->padded_D + d] = from[i * row + d] * factor;
+        for (int64_t d = 0; d < at->D; d++) copy[i * at->padded_D + d] = from[i * row + d];
         for (int64_t d = at->D; d < at->padded_D; d++) copy[i * at->padded_D + d] = 0;
     }
 }
@@ -115,7 +114,7 @@ static void forward_block(void *context, int64_t begin, int64_t end, int thread)
     float *score = sum + D * QUERIES;                                 /* [KEYS][QUERIES] */
     uint8_t *bits = (uint8_t *)(score + KEYS * QUERIES);
     uint64_t coin = 0, word[64];
-    turn(turned, query, at->token, n, D, at->scale);
+    turn(turned, query, at->token, n, D);
     if (at->coins.active) {
         uint64_t element = ((uint64_t)h * (uint64_t)T + (uint64_t)first) * (uint64_t)T;
         coin = element % 8;
@@ -142,10 +141,10 @@ static void forward_block(void *context, int64_t begin, int64_t end, int thread)
         for (int v = 0; v < vectors; v++) {
             float *column = score + v * LANES;
             vecf old = vec_load(maximum + v * LANES), top = old, sums = {0};
-            for (int64_t j = 0; j < keys; j++) top = vec_max(vec_load(column + j * QUERIES), top);
+            for (int64_t j = 0; j < keys; j++) top = vec_max(vec_load(column + j * QUERIES) * at->scale, top);
             vecf shrink = vec_exp(old - top);
             for (int64_t j = 0; j < keys; j++) {
-                vecf p = vec_exp(vec_load(column + j * QUERIES) - top);
+                vecf p = vec_exp(vec_load(column + j * QUERIES) * at->scale - top);
                 sums += p;
                 if (at->coins.active) p = vec_keep(vec_mask_of_bits((uint32_t)(word[j] >> v * LANES)), p);
                 vec_store(column + j * QUERIES, p);
@@ -217,18 +216,16 @@ static void backward_group(void *context, int64_t begin, int64_t end, int thread
         const float *query_from = at->qkv + (b * T + first) * at->token + h * D;
         const float *dout_from = at->dout + (b * T + first) * at->out_token + h * D;
         const float *out_from = at->out + (b * T + first) * at->out_token + h * D;
-        turn(query_turned, query_from, at->token, n, D, at->scale);
-        turn(dout_turned, dout_from, at->out_token, n, D, 1);
-        copy_rows(query, query_from, at->token, n, at, at->scale);
-        copy_rows(dout, dout_from, at->out_token, n, at, 1);
+        turn(query_turned, query_from, at->token, n, D);
+        turn(dout_turned, dout_from, at->out_token, n, D);
+        copy_rows(query, query_from, at->token, n, at);
+        copy_rows(dout, dout_from, at->out_token, n, at);
         float delta[QUERIES] = {0}, lse[QUERIES];
         for (int64_t i = 0; i < QUERIES; i++) lse[i] = i < n ? at->lse_in[head * T + first + i] : 1e30f;
         for (int64_t i = 0; i < n; i++) {
             vecf sum = {0};
-            int64_t d = 0;
-            for (; d + LANES <= D; d += LANES)
-                sum += vec_load(dout + i * wide + d) * vec_load(out_from + i * at->out_token + d);
-            sum += vec_load(dout + i * wide + d) * vec_load_part(out_from + i * at->out_token + d, D - d);
+            for (int64_t d = 0; d < D; d += LANES)
+                sum += vec_load(dout + i * wide + d) * vec_load_part(out_from + i * at->out_token + d, D - d);
             delta[i] = vec_sum(sum);
             at->delta[head * T + first + i] = delta[i];
         }
@@ -260,14 +257,15 @@ static void backward_group(void *context, int64_t begin, int64_t end, int thread
                 vecf shift = vec_load(lse + v * LANES), mean = vec_load(delta + v * LANES);
                 for (int64_t j = 0; j < keys; j++) {
                     float *p_at = p + j * QUERIES + v * LANES, *dp_at = dp + j * QUERIES + v * LANES;
-                    vecf share = vec_exp(vec_load(p_at) - shift), flow = vec_load(dp_at), kept = share;
+                    vecf share = vec_exp(vec_load(p_at) * at->scale - shift), flow = vec_load(dp_at),
+                         kept = share;
                     if (at->coins.active) {
                         veci mask = vec_mask_of_bits((uint32_t)(word[j] >> v * LANES));
                         kept = vec_keep(mask, share) * at->coins.scale;
                         flow = vec_keep(mask, flow) * at->coins.scale;
                     }
                     vec_store(p_at, kept);
-                    vec_store(dp_at, share * (flow - mean));
+                    vec_store(dp_at, share * (flow - mean) * at->scale);
                 }
             }
             vg__tile collect = {.m = keys,
@@ -300,8 +298,7 @@ static void backward_group(void *context, int64_t begin, int64_t end, int thread
         }
         float *dquery = at->dqkv + (b * T + first) * at->token + h * D;
         for (int64_t i = 0; i < n; i++)
-            for (int64_t d = 0; d < D; d++)
-                dquery[i * at->token + d] = dquery_turned[d * QUERIES + i] * at->scale;
+            for (int64_t d = 0; d < D; d++) dquery[i * at->token + d] = dquery_turned[d * QUERIES + i];
     }
     if (at->groups > 1) return;
     float *dkey_to = at->dqkv + b * T * at->token + (at->H + h) * D, *dvalue_to = dkey_to + at->H * D;

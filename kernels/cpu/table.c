@@ -41,12 +41,9 @@ vg_status vg__cpu_scratch(vg_kernels *kernels, size_t bytes, float **out)
 }
 
 static const vg_kernel_table table = {
-    .conv1d_forward = vg__cpu_conv1d_forward,
-    .conv1d_backward = vg__cpu_conv1d_backward,
-    .linear_forward = vg__cpu_linear_forward,
-    .linear_backward = vg__cpu_linear_backward,
-    .attention_forward = vg__cpu_attention_forward,
-    .attention_backward = vg__cpu_attention_backward,
+#define VG_KERNEL(op, summary) .op = vg__cpu_##op,
+#include "kernels/kernels.def"
+#undef VG_KERNEL
 };
 
 const vg_backend vg__backend_cpu = {

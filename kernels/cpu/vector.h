@@ -66,14 +66,21 @@ static inline vecf vec_abs(vecf value)
     return (vecf)((veci)value & 0x7fffffff);
 }
 
-/* The sums of all lanes, added in a tree. */
+/* The sum of all lanes, added in a tree. */
 static inline float vec_sum(vecf value)
 {
-    float lane[LANES];
-    vec_store(lane, value);
-    for (int width = LANES / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; i++) lane[i] += lane[i + width];
-    return lane[0];
+    veci lane;
+    for (int i = 0; i < LANES; i++) lane[i] = i;
+    for (int width = LANES / 2; width > 0; width /= 2) value += __builtin_shuffle(value, lane ^ width);
+    return value[0];
+}
+
+/* Lanes 0 .. n - 1. */
+static inline veci vec_first(int64_t n)
+{
+    veci lane;
+    for (int i = 0; i < LANES; i++) lane[i] = i;
+    return lane < (int32_t)(n < LANES ? n : LANES);
 }
 
 /* Lane i is all ones where bit i is set. */
