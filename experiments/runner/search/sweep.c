@@ -91,6 +91,12 @@ static void print_number(char *text, size_t size, double value)
     snprintf(text, size, "%.6g", value);
 }
 
+/* What is the same in every trial is in the sweep file and not worth a column. */
+static bool varies(const vg_search_parameter *parameter)
+{
+    return parameter->distribution != VG_DISTRIBUTION_CONSTANT;
+}
+
 /* Columns: rank, trial, metric, seconds, then a parameter each, wide enough for what stands in them. */
 static vg_status print_table(const vg_ledger *ledger, FILE *out)
 {
@@ -118,7 +124,9 @@ static vg_status print_table(const vg_ledger *ledger, FILE *out)
         }
     }
     fprintf(out, "\n%5s  %5s  %*s  %8s", "rank", "trial", metric_width, sweep->metric, "seconds");
-    for (int i = 0; i < count; i++) fprintf(out, "  %*s", widths[i], sweep->space.parameters[i].key);
+    for (int i = 0; i < count; i++)
+        if (varies(&sweep->space.parameters[i]))
+            fprintf(out, "  %*s", widths[i], sweep->space.parameters[i].key);
     fputc('\n', out);
     for (int64_t t = 0; t < ledger->count; t++) {
         const vg_trial *trial = rows[t].trial;
@@ -130,7 +138,8 @@ static vg_status print_table(const vg_ledger *ledger, FILE *out)
                     number);
         }
         fprintf(out, "  %8.1f", trial->seconds);
-        for (int i = 0; i < count; i++) fprintf(out, "  %*s", widths[i], trial->values[i]);
+        for (int i = 0; i < count; i++)
+            if (varies(&sweep->space.parameters[i])) fprintf(out, "  %*s", widths[i], trial->values[i]);
         fputc('\n', out);
     }
     for (int64_t t = 0; t < ledger->count; t++)
@@ -154,7 +163,8 @@ static void print_start(const vg_sweep *sweep, const vg_trial *trial, int64_t to
     fprintf(out, "trial %lld (%lld of %lld):", (long long)trial->number, (long long)trial->number + 1,
             (long long)total);
     for (int i = 0; i < sweep->space.count; i++)
-        fprintf(out, " %s=%s", sweep->space.parameters[i].key, trial->values[i]);
+        if (varies(&sweep->space.parameters[i]))
+            fprintf(out, " %s=%s", sweep->space.parameters[i].key, trial->values[i]);
     fputc('\n', out);
     fflush(out);
 }
