@@ -434,10 +434,18 @@ static void failures_are_recorded_and_the_sweep_goes_on(void **state)
 
     char *ledger = result_text(s, "trials.jsonl");
     assert_int_equal(count_lines(ledger), 6);
+    contains(ledger, "\"status\": \"ERR_DATA\"");
     contains(ledger, "\"cause\": \"store \\\"a\\\" is empty\"");
-    /* Again: everything is in the ledger, nothing runs. */
+    free(ledger);
+    /* Again, the store being there now: the trial that diverged is not tried again. */
+    run.fail_at = -1;
     assert_ok(vg_sweep_run(s, scripted, &run, NULL));
-    assert_int_equal(run.runs, 6);
+    assert_int_equal(run.runs, 7);
+    contains(run.last_dir, "out/trial-0001");
+    ledger = result_text(s, "trials.jsonl");
+    assert_int_equal(count_lines(ledger), 7);
+    assert_ok(vg_sweep_run(s, scripted, &run, NULL));
+    assert_int_equal(run.runs, 7);
     free(ledger);
     free(shown);
     vg_sweep_destroy(s);
@@ -559,6 +567,11 @@ static void a_damaged_ledger(void **state)
         const char *line, *says;
     } lines[] = {
         {"nonsense\n", "trials.jsonl:1"},
+        {"{\"trial\":0,\"state\":\"finished\",\"metric\":\"loss\",\"value\":1,\"seconds\":1,\"parameters\":{"
+         "\"optimizer.lr\":\"0.1\",\"train.epochs\":\"1\"}}\n"
+         "{\"trial\":0,\"state\":\"finished\",\"metric\":\"loss\",\"value\":1,\"seconds\":1,\"parameters\":{"
+         "\"optimizer.lr\":\"0.1\",\"train.epochs\":\"1\"}}\n",
+         "twice"},
         {"{}\n", "trial"},
         {"{\"trial\":-1}\n", "-1"},
         {"{\"trial\":0,\"state\":\"finished\",\"metric\":\"loss\",\"value\":null,\"seconds\":1,"
@@ -567,7 +580,8 @@ static void a_damaged_ledger(void **state)
         {"{\"trial\":0,\"state\":\"finished\",\"metric\":\"loss\",\"value\":1,\"seconds\":1,"
          "\"parameters\":{\"optimizer.lr\":0.1,\"train.epochs\":\"1\"}}\n",
          "optimizer.lr"},
-        {"{\"trial\":0,\"state\":\"failed\",\"metric\":\"loss\",\"value\":null,\"seconds\":1,\"parameters\":{"
+        {"{\"trial\":0,\"state\":\"failed\",\"status\":\"ERR_IO\",\"metric\":\"loss\",\"value\":null,"
+         "\"seconds\":1,\"parameters\":{"
          "}}\n",
          "cause"},
     };

@@ -67,16 +67,22 @@ const vg_trial *vg__ledger_best(const vg_ledger *ledger)
     return best;
 }
 
-/* Puts a trial in its place. Takes its memory, also on failure. */
+/* Puts a trial in its place, or in that of its failed predecessor. Takes its memory, also on failure. */
 static vg_status insert(vg_ledger *ledger, vg_trial *trial)
 {
+    int64_t at = vg__ledger_before(ledger, trial->number);
+    if (at < ledger->count && ledger->trials[at].number == trial->number) {
+        vg__trial_free(&ledger->trials[at]);
+        ledger->trials[at] = *trial;
+        memset(trial, 0, sizeof *trial);
+        return VG_OK;
+    }
     vg_trial *grown = realloc(ledger->trials, ((size_t)ledger->count + 1) * sizeof *grown);
     if (!grown) {
         vg__trial_free(trial);
         return vg_fail(VG_ERR_MEMORY, "no memory for trial %lld", (long long)ledger->count);
     }
     ledger->trials = grown;
-    int64_t at = vg__ledger_before(ledger, trial->number);
     memmove(grown + at + 1, grown + at, (size_t)(ledger->count - at) * sizeof *grown);
     grown[at] = *trial;
     memset(trial, 0, sizeof *trial);
@@ -86,11 +92,20 @@ static vg_status insert(vg_ledger *ledger, vg_trial *trial)
 
 /* ---- Reading -------------------------------------------------------------------------------------- */
 
+static vg_status status_named(const char *name)
+{
+#define NAMED(code, number, text)                                                                            \
+    if (strcmp(name, #code) == 0) return VG_##code;
+    VG_STATUS_MAP(NAMED)
+#undef NAMED
+    return VG_ERR_DATA; /* of a later version: a failure like any other */
+}
+
 static vg_status read_trial(const vg_ledger *ledger, const vg_json *line, const char *name, vg_trial *trial)
 {
     const vg_sweep *sweep = ledger->sweep;
     const vg_json_value *values, *value;
-    const char *state, *metric, *cause;
+    const char *state, *metric, *cause, *outcome;
     VG_TRY(vg_json_get_string(line, NULL, "state", &state));
     VG_TRY(vg_json_get_string(line, NULL, "metric", &metric));
     VG_TRY(vg_json_get_double(line, NULL, "value", &trial->metric));
@@ -100,7 +115,9 @@ static vg_status read_trial(const vg_ledger *ledger, const vg_json *line, const 
     if (!trial->failed && (strcmp(state, "finished") != 0 || !isfinite(trial->metric)))
         return vg_fail(VG_ERR_FORMAT, "%s: a trial is 'failed', or 'finished' with a value", name);
     if (trial->failed) {
+        VG_TRY(vg_json_get_string(line, NULL, "status", &outcome));
         VG_TRY(vg_json_get_string(line, NULL, "cause", &cause));
+        trial->outcome = status_named(outcome);
         if (!(trial->cause = strdup(cause))) return vg_fail(VG_ERR_MEMORY, "no memory to read %s", name);
     }
     if (strcmp(metric, sweep->metric) != 0)
@@ -127,7 +144,7 @@ static vg_status read_line(vg_ledger *ledger, const char *text, size_t length, c
 {
     vg_json *line = NULL;
     vg_trial trial = {0};
-    int64_t number;
+    int64_t number = -1;
     vg_status status = VG_OK;
     VG_TRY_OUT(vg_json_parse(text, length, name, &line));
     VG_TRY_OUT(vg_json_get_int(line, NULL, "trial", &number));
@@ -135,7 +152,8 @@ static vg_status read_line(vg_ledger *ledger, const char *text, size_t length, c
         status = vg_fail(VG_ERR_FORMAT, "%s: %lld is no number of a trial", name, (long long)number);
         goto out;
     }
-    if (vg__ledger_find(ledger, number)) {
+    const vg_trial *earlier = vg__ledger_find(ledger, number);
+    if (earlier && !earlier->failed) {
         status = vg_fail(VG_ERR_FORMAT, "%s: trial %lld stands in the ledger twice: remove one of the lines",
                          name, (long long)number);
         goto out;
@@ -249,7 +267,10 @@ vg_status vg__ledger_add(vg_ledger *ledger, vg_trial *trial)
     for (int i = 0; i < sweep->space.count; i++)
         vg_json_put_string(&json, sweep->space.parameters[i].key, trial->values[i]);
     vg_json_end(&json);
-    if (trial->failed) vg_json_put_string(&json, "cause", trial->cause);
+    if (trial->failed) {
+        vg_json_put_string(&json, "status", vg_status_name(trial->outcome));
+        vg_json_put_string(&json, "cause", trial->cause);
+    }
     vg_json_end(&json);
     vg_status status = vg_json_append(&json, ledger->path);
     if (status == VG_OK && fsync(ledger->lock) != 0)

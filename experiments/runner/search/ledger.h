@@ -1,4 +1,5 @@
-/* The ledger of a sweep: trials.jsonl, a line for every trial that is over. */
+/* The ledger of a sweep: trials.jsonl, a line for every trial that is over. A trial that failed may be run
+ * again; the later line counts. */
 #ifndef VAGUS_RUNNER_SEARCH_LEDGER_H
 #define VAGUS_RUNNER_SEARCH_LEDGER_H
 

@@ -19,6 +19,7 @@ typedef struct vg_trial {
     int64_t number;
     char (*values)[VG_SEARCH_VALUE_LENGTH]; /* one a parameter, in the space's order */
     bool failed;                            /* then there is a cause and no metric */
+    vg_status outcome;                      /* VG_OK, or why it failed */
     double metric;
     double seconds;
     char *cause;

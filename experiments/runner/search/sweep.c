@@ -219,6 +219,7 @@ static vg_status run_trial(vg_ledger *ledger, int64_t number, int64_t total, con
         outcome = vg_fail(VG_ERR_NUMERIC, "%s is %g, which cannot be compared", sweep->metric, trial.metric);
     if (outcome != VG_OK) {
         trial.failed = true;
+        trial.outcome = outcome;
         VG_TRY_OUT(vg_text_copy(vg_cause(), &trial.cause));
         if (*first_failure == VG_OK) *first_failure = outcome;
     }
@@ -229,6 +230,12 @@ out:
     vg__trial_free(&trial);
     free(folder);
     return status;
+}
+
+/* A trial that diverged would diverge again; one without its data, or on a full disk, may do better now. */
+static bool worth_repeating(const vg_trial *over)
+{
+    return over->failed && over->outcome != VG_ERR_NUMERIC;
 }
 
 vg_status vg_sweep_run(const vg_sweep *sweep, vg_trial_run run, void *context, FILE *out)
@@ -247,7 +254,8 @@ vg_status vg_sweep_run(const vg_sweep *sweep, vg_trial_run run, void *context, F
         fprintf(out, "%s: %lld trials are in %s already\n", sweep->name, (long long)ledger.count,
                 ledger.path);
     for (int64_t number = 0; number < total; number++) {
-        if (vg__ledger_find(&ledger, number)) continue;
+        const vg_trial *over = vg__ledger_find(&ledger, number);
+        if (over && !worth_repeating(over)) continue;
         if (vg_stop_requested()) {
             status =
                 vg_fail(VG_ERR_PREEMPTED, "stopped on request before trial %lld; the same command goes on",

@@ -4,8 +4,9 @@
  *     OUTPUT_DIR/trial-0000/ ...  the run directory of each
  *     OUTPUT_DIR/best.yaml        the best configuration so far, an experiment that extends the base
  *
- * Starting a sweep again goes on where it stopped: trials in the ledger are not run again, the one that was
- * cut off is given to the run function once more with the same folder, so that it can resume. */
+ * Starting a sweep again goes on where it stopped: finished trials are not run again, the one that was cut
+ * off and those that failed are given to the run function once more with the same folder, so that they can
+ * resume; but a trial that failed with ERR_NUMERIC (it diverged) would do so again and is left alone. */
 #ifndef VAGUS_RUNNER_SEARCH_SWEEP_H
 #define VAGUS_RUNNER_SEARCH_SWEEP_H
 
