@@ -41,6 +41,13 @@ static vg_status take_text(char *field, size_t size, const char *text, const cha
 }
 #define TAKE(field, text, name) VG_TRY(take_text((field), sizeof(field), (text), (name)))
 
+/* The same for what is said but not compared: a text that is too long ends in dots. */
+static void take_remark(char *field, size_t size, const char *text)
+{
+    int length = snprintf(field, size, "%s", text ? text : "");
+    if (length >= (int)size) memcpy(field + size - 4, "...", 4);
+}
+
 vg_status vg_preprocessing_from_store(const vg_store_info *info, vg_preprocessing *out)
 {
     *out = (vg_preprocessing){.rate = info->rate,
@@ -53,9 +60,9 @@ vg_status vg_preprocessing_from_store(const vg_store_info *info, vg_preprocessin
                               .synthetic = info->synthetic};
     TAKE(out->units, info->units, "attribute units");
     TAKE(out->filter, info->filter, "attribute filter");
-    TAKE(out->resampling, info->resampling, "attribute resampling");
-    TAKE(out->polarity, info->polarity, "attribute polarity");
-    TAKE(out->sources, info->source, "attribute source");
+    take_remark(out->resampling, sizeof out->resampling, info->resampling);
+    take_remark(out->polarity, sizeof out->polarity, info->polarity);
+    take_remark(out->sources, sizeof out->sources, info->source);
     return VG_OK;
 }
 
@@ -116,7 +123,10 @@ vg_status vg_preprocessing_check(const vg_preprocessing *wanted, const char *wan
         differ(&all, "the normalisation", vg_normalize_name(wanted->normalize),
                vg_normalize_name(data->normalize));
     if (!all.used) return VG_OK;
-    return vg_fail(VG_ERR_DATA, "the preprocessing differs: %s. Import the data again with the same settings",
+    return vg_fail(VG_ERR_DATA,
+                   "the preprocessing differs: %s. Rate, unit and filter are chosen when the data are "
+                   "imported, segment and "
+                   "normalisation in the experiment",
                    all.text);
 }
 

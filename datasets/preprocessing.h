@@ -50,8 +50,8 @@ typedef struct vg_preprocessing {
     bool synthetic;                          /* any of the sources is */
 } vg_preprocessing;
 
-/* Takes over a store's attributes; segment length and normalisation are the caller's to set. ERR_DATA when a
- * text is too long. */
+/* Takes over a store's attributes; segment length and normalisation are the caller's to set. ERR_DATA when
+ * unit or filter is a text too long to keep; the others are cut short. */
 VG_NODISCARD VG_API vg_status vg_preprocessing_from_store(const vg_store_info *info, vg_preprocessing *out);
 
 /* ERR_DATA unless `data` honours `wanted`; the cause lists every difference in words, calling the two by the

@@ -235,8 +235,8 @@ static vg_status fill_fold(vg_fold *fold, const vg_corpus *corpus, const struct 
 
 static vg_status check_options(const vg_split_options *options)
 {
-    if (options->unit != VG_SPLIT_LOSO && options->folds < 2)
-        return vg_fail(VG_ERR_CONFIG, "%d folds cannot be; give at least 2", options->folds);
+    if (options->unit != VG_SPLIT_LOSO && (options->folds < 2 || options->folds > VG_SPLIT_MAX_FOLDS))
+        return vg_fail(VG_ERR_CONFIG, "%d folds cannot be; give 2 to %d", options->folds, VG_SPLIT_MAX_FOLDS);
     if (!(options->validation >= 0 && options->validation < 1))
         return vg_fail(VG_ERR_CONFIG, "a validation share of %g cannot be; give at least 0 and less than 1",
                        options->validation);
@@ -251,6 +251,11 @@ static vg_status deal_folds(struct groups *groups, const vg_split_options *optio
             return vg_fail(VG_ERR_CONFIG,
                            "leaving one subject out needs two subjects, and the data have %" PRId64,
                            groups->count);
+        if (groups->count > VG_SPLIT_MAX_FOLDS)
+            return vg_fail(VG_ERR_CONFIG,
+                           "leaving one subject out would make %" PRId64
+                           " folds, more than %d; use folds by subject",
+                           groups->count, VG_SPLIT_MAX_FOLDS);
         for (int64_t i = 0; i < groups->count; i++) groups->place[groups->list[i]] = (int32_t)i;
         *folds = (int)groups->count;
         return VG_OK;

@@ -30,9 +30,12 @@ typedef enum vg_split_unit {
 VG_API const char *vg_split_unit_name(vg_split_unit unit);
 VG_NODISCARD VG_API vg_status vg_split_unit_parse(const char *name, vg_split_unit *out);
 
+/* Every fold lists all segments, and nobody trains thousands of models. */
+enum { VG_SPLIT_MAX_FOLDS = 1000 };
+
 typedef struct vg_split_options {
     vg_split_unit unit;
-    int folds; /* >= 2; not read for LOSO */
+    int folds; /* 2 .. VG_SPLIT_MAX_FOLDS; not read for LOSO, which has as many as subjects */
     uint64_t seed;
     double validation;             /* share of the training part's segments set aside, in [0, 1); 0 = none */
     vg_split_unit validation_unit; /* SEGMENT, RECORDING or SUBJECT */

@@ -537,6 +537,18 @@ static void test_contract_file(void **state)
     assert_fails(vg_preprocessing_read(path, &read), VG_ERR_FORMAT, path);
     free(text);
 
+    /* What is compared must be kept whole, a remark may be cut short. */
+    char long_text[200];
+    memset(long_text, 'x', sizeof long_text - 1);
+    long_text[sizeof long_text - 1] = 0;
+    vg_store_info info = fixture_info("A", 16);
+    info.polarity = long_text;
+    assert_ok(vg_preprocessing_from_store(&info, &read));
+    assert_int_equal(strlen(read.polarity), VG_PREPROCESSING_TEXT - 1);
+    assert_string_equal(read.polarity + VG_PREPROCESSING_TEXT - 4, "...");
+    info.filter = long_text;
+    assert_fails(vg_preprocessing_from_store(&info, &read), VG_ERR_DATA, "attribute filter");
+
     vg_normalize scope;
     assert_ok(vg_normalize_parse("recording", &scope));
     assert_int_equal(scope, VG_NORMALIZE_RECORDING);

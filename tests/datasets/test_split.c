@@ -216,6 +216,8 @@ static void test_refusals(void **state)
     assert_non_null(strstr(vg_cause(), "have 12"));
     options.folds = 1;
     assert_fails(vg_split_create(corpus, NULL, 0, &options, &split), VG_ERR_CONFIG, "1 folds");
+    options.folds = VG_SPLIT_MAX_FOLDS + 1;
+    assert_fails(vg_split_create(corpus, NULL, 0, &options, &split), VG_ERR_CONFIG, "2 to 1000");
     options = (vg_split_options){.unit = VG_SPLIT_LOSO, .validation = 1};
     assert_fails(vg_split_create(corpus, NULL, 0, &options, &split), VG_ERR_CONFIG, "share of 1");
     options.validation = 0;
@@ -290,6 +292,30 @@ static void test_audit(void **state)
     vg_split_destroy(split);
 }
 
+/* Leaving one out of more than a thousand is refused before memory is asked for. */
+static void test_too_many_subjects(void **state)
+{
+    (void)state;
+    char *path = support_path(folder, "crowd.h5");
+    vg_store_writer *writer;
+    assert_ok(vg_store_writer_create(path, false, NULL, 0, &writer));
+    for (uint32_t i = 0; i <= VG_SPLIT_MAX_FOLDS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%u", i);
+        fixture_add(writer, name, "", "I", name, 16, i, NULL);
+    }
+    fixture_finish(writer, "C", 16);
+    vg_corpus_options loading = vg_corpus_options_default();
+    loading.seconds = 1;
+    vg_corpus *crowd;
+    assert_ok(vg_corpus_create((const char *[]){path}, 1, &loading, &crowd));
+    vg_split_options options = {.unit = VG_SPLIT_LOSO};
+    vg_split *split;
+    assert_fails(vg_split_create(crowd, NULL, 0, &options, &split), VG_ERR_CONFIG, "1001 folds");
+    vg_corpus_destroy(crowd);
+    free(path);
+}
+
 int main(void)
 {
     folder = support_temp_dir();
@@ -299,9 +325,11 @@ int main(void)
     loading.seconds = 1;
     if (vg_corpus_create((const char *[]){path}, 1, &loading, &corpus) != VG_OK) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_units),    cmocka_unit_test(test_part),   cmocka_unit_test(test_seed),
-        cmocka_unit_test(test_balance),  cmocka_unit_test(test_greedy), cmocka_unit_test(test_holdout),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_labels), cmocka_unit_test(test_audit),
+        cmocka_unit_test(test_units),    cmocka_unit_test(test_part),
+        cmocka_unit_test(test_seed),     cmocka_unit_test(test_balance),
+        cmocka_unit_test(test_greedy),   cmocka_unit_test(test_holdout),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_audit),    cmocka_unit_test(test_too_many_subjects),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     vg_corpus_destroy(corpus);

@@ -3,6 +3,7 @@
 #include "tests/datasets/fixture.h"
 
 #include <dirent.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -643,6 +644,46 @@ static void test_changed_sample(void **state)
     free(path);
 }
 
+/* Threads take turns inside HDF5 and get their own errors. */
+static void *read_repeatedly(void *argument)
+{
+    const char *const *paths = argument;
+    intptr_t wrong = 0;
+    for (int i = 0; i < 20; i++) {
+        vg_store *store;
+        wrong += vg_store_open(paths[1], &store) == VG_OK || !strstr(vg_cause(), paths[1]);
+        if (vg_store_open(paths[0], &store) != VG_OK) return (void *)-1;
+        wrong += !content_is_whole(store);
+        vg_store_close(store);
+    }
+    return (void *)wrong;
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    pthread_t threads[3];
+    const char *paths[3][2];
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "thread-%d", i);
+        paths[i][0] = write_store(name);
+        snprintf(name, sizeof name, "broken-%d", i);
+        char *broken = support_path(folder, name);
+        support_write_file(broken, "no store", 8);
+        paths[i][1] = broken;
+    }
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_repeatedly, paths[i]), 0);
+    for (int i = 0; i < 3; i++) {
+        void *wrong;
+        assert_int_equal(pthread_join(threads[i], &wrong), 0);
+        assert_null(wrong);
+        free((char *)paths[i][0]);
+        free((char *)paths[i][1]);
+    }
+}
+
 static void test_fingerprint(void **state)
 {
     (void)state;
@@ -660,10 +701,10 @@ int main(void)
     folder = support_temp_dir();
 #define TEST(name) cmocka_unit_test_teardown(name, nothing_left_open)
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trip),     TEST(test_least),       TEST(test_nothing_written_over),
-        TEST(test_writer_refuses), TEST(test_disk_full),   TEST(test_not_a_store),
-        TEST(test_mutations),      TEST(test_truncated),   TEST(test_flipped_bits),
-        TEST(test_changed_sample), TEST(test_fingerprint),
+        TEST(test_round_trip),     TEST(test_least),     TEST(test_nothing_written_over),
+        TEST(test_writer_refuses), TEST(test_disk_full), TEST(test_not_a_store),
+        TEST(test_mutations),      TEST(test_truncated), TEST(test_flipped_bits),
+        TEST(test_changed_sample), TEST(test_threads),   TEST(test_fingerprint),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free(folder);
