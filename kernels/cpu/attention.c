@@ -14,6 +14,8 @@
 #include "kernels/cpu/tile.h"
 
 enum { QUERIES = 64, KEYS = 64, VECTORS = QUERIES / LANES, BACKWARD_TASKS = 16 };
+#define LOWEST (-1e38f) /* below every score; finite, so that differences are numbers */
+#define LOG2_E 1.44269504088896341
 
 /* Where things stand in (B, T, 3, H, D) and (B, T, H, D); what both directions share. */
 typedef struct attention {
@@ -32,11 +34,11 @@ typedef struct attention {
     float *collected;
 } attention;
 
-/* turned[d][i] = from[i][d] for QUERIES columns, zero where i >= n. */
-static void turn(float *turned, const float *from, int64_t row, int64_t n, int64_t D)
+/* turned[d][i] = from[i][d] * sign for QUERIES columns, zero where i >= n. */
+static void turn(float *turned, const float *from, int64_t row, int64_t n, int64_t D, float sign)
 {
     for (int64_t i = 0; i < n; i++)
-        for (int64_t d = 0; d < D; d++) turned[d * QUERIES + i] = from[i * row + d];
+        for (int64_t d = 0; d < D; d++) turned[d * QUERIES + i] = from[i * row + d] * sign;
     if (n < QUERIES)
         for (int64_t d = 0; d < D; d++)
             memset(turned + d * QUERIES + n, 0, (size_t)(QUERIES - n) * sizeof *turned);
@@ -51,28 +53,49 @@ static void copy_rows(float *copy, const float *from, int64_t row, int64_t n, co
     }
 }
 
+typedef uint64_t words __attribute__((vector_size(64)));
+
+/* One round of a 64 x 64 bit transposition for squares smaller than a vector: bits and words whose numbers
+ * differ in bit `width` change places. */
+static inline words swap_within(words word, int width, uint64_t mask)
+{
+    const words lane = {0, 1, 2, 3, 4, 5, 6, 7};
+    words partner = __builtin_shuffle(word, lane ^ (uint64_t)width);
+    words low = (words)((lane & (uint64_t)width) == 0);
+    return (low & ((word & mask) | (partner << width & ~mask))) |
+           (~low & ((word & ~mask) | (partner >> width & mask)));
+}
+
 /* The coins of queries i < n for keys [first_key, first_key + 64), turned: bit i of word[j] belongs to query
  * i and key first_key + j. `bits` holds the block's rows of T coins one after another; `offset` is the place
- * of the first. A 64 x 64 bit transposition in six rounds of swapping ever smaller squares. */
+ * of the first. */
 static void turn_coins(uint64_t word[64], const uint8_t *bits, uint64_t offset, int64_t T, int64_t n,
                        int64_t first_key)
 {
+    words row[8];
+    memset(row, 0, sizeof row);
     for (int64_t i = 0; i < n; i++) {
         uint64_t place = offset + (uint64_t)(i * T + first_key), low;
-        uint8_t high = bits[(place >> 3) + 8];
+        uint64_t high = bits[(place >> 3) + 8];
         memcpy(&low, bits + (place >> 3), sizeof low);
         unsigned shift = place & 7;
-        word[i] = shift ? low >> shift | (uint64_t)high << (64 - shift) : low;
+        word[i] = low >> shift | high << (63 - shift) << 1;
     }
-    for (int64_t i = n; i < 64; i++) word[i] = 0;
+    memcpy(row, word, (size_t)n * sizeof *word);
     uint64_t mask = 0x00000000ffffffff;
-    for (int width = 32; width > 0; width /= 2, mask ^= mask << width)
-        for (int start = 0; start < 64; start += 2 * width)
-            for (int i = start; i < start + width; i++) {
-                uint64_t swapped = (word[i] >> width ^ word[i + width]) & mask;
-                word[i] ^= swapped << width;
-                word[i + width] ^= swapped;
-            }
+    for (int width = 32; width >= 8; width /= 2, mask ^= mask << width)
+        for (int i = 0; i < 8; i++) {
+            if (i & width / 8) continue;
+            words swapped = (row[i] >> width ^ row[i + width / 8]) & mask;
+            row[i] ^= swapped << width;
+            row[i + width / 8] ^= swapped;
+        }
+    for (int i = 0; i < 8; i++) {
+        row[i] = swap_within(row[i], 4, 0x0f0f0f0f0f0f0f0f);
+        row[i] = swap_within(row[i], 2, 0x3333333333333333);
+        row[i] = swap_within(row[i], 1, 0x5555555555555555);
+    }
+    memcpy(word, row, sizeof row);
 }
 
 static attention attention_of(vg_tensor qkv, float scale, const vg_dropout *dropout)
@@ -97,6 +120,30 @@ static size_t coin_floats(const attention *at)
     return at->coins.active ? vg__cpu_lines(VG__COIN_BYTES((int64_t)QUERIES * at->T) / 4 + 4) : 0;
 }
 
+/* A vector's worth of queries meets `keys` scores each: turns the column of scores (QUERIES apart) into their
+ * exponentials, of which those with a coin to lose are then lost, and brings maximum, total and decay (what
+ * earlier sums shrink by) up to date. Scores are not yet scaled: exp(scale s) = 2^(base2 s). */
+static inline void soften(float *column, int64_t keys, float base2, const uint64_t *word, int shift,
+                          float *maximum, float *total, float *decay)
+{
+    vecf old = vec_load(maximum), top[4] = {old, old, old, old}, sum[2] = {{0}, {0}};
+    int64_t j = 0;
+    for (; j + 4 <= keys; j += 4) /* four at a time: one alone would wait for itself */
+        for (int i = 0; i < 4; i++) top[i] = vec_max(vec_load(column + (j + i) * QUERIES), top[i]);
+    for (; j < keys; j++) top[0] = vec_max(vec_load(column + j * QUERIES), top[0]);
+    vecf highest = vec_max(vec_max(top[0], top[1]), vec_max(top[2], top[3])), shift2 = highest * base2;
+    for (j = 0; j < keys; j++) {
+        vecf p = vec_exp2(vec_load(column + j * QUERIES) * base2 - shift2);
+        sum[j & 1] += p;
+        if (word) p = vec_keep_bits((uint32_t)(word[j] >> shift), p);
+        vec_store(column + j * QUERIES, p);
+    }
+    vecf shrink = vec_exp2((old - highest) * base2);
+    vec_store(maximum, highest);
+    vec_store(decay, shrink);
+    vec_store(total, vec_load(total) * shrink + (sum[0] + sum[1]));
+}
+
 /* One block of queries of one head. */
 static void forward_block(void *context, int64_t begin, int64_t end, int thread)
 {
@@ -114,7 +161,10 @@ static void forward_block(void *context, int64_t begin, int64_t end, int thread)
     float *score = sum + D * QUERIES;                                 /* [KEYS][QUERIES] */
     uint8_t *bits = (uint8_t *)(score + KEYS * QUERIES);
     uint64_t coin = 0, word[64];
-    turn(turned, query, at->token, n, D);
+    /* A negative scale turns the queries round, so that the highest score stays the one with the most weight.
+     */
+    float base2 = (float)(fabs((double)at->scale) * LOG2_E);
+    turn(turned, query, at->token, n, D, at->scale < 0 ? -1.0f : 1.0f);
     if (at->coins.active) {
         uint64_t element = ((uint64_t)h * (uint64_t)T + (uint64_t)first) * (uint64_t)T;
         coin = element % 8;
@@ -122,7 +172,7 @@ static void forward_block(void *context, int64_t begin, int64_t end, int thread)
     }
     float maximum[QUERIES], total[QUERIES], decay[QUERIES];
     for (int i = 0; i < QUERIES; i++) {
-        maximum[i] = -INFINITY;
+        maximum[i] = LOWEST;
         total[i] = 0;
     }
     for (int64_t from = 0; from < T; from += KEYS) {
@@ -138,21 +188,9 @@ static void forward_block(void *context, int64_t begin, int64_t end, int thread)
                                       .c = score,
                                       .c_row = QUERIES});
         if (at->coins.active) turn_coins(word, bits, coin, T, n, from);
-        for (int v = 0; v < vectors; v++) {
-            float *column = score + v * LANES;
-            vecf old = vec_load(maximum + v * LANES), top = old, sums = {0};
-            for (int64_t j = 0; j < keys; j++) top = vec_max(vec_load(column + j * QUERIES) * at->scale, top);
-            vecf shrink = vec_exp(old - top);
-            for (int64_t j = 0; j < keys; j++) {
-                vecf p = vec_exp(vec_load(column + j * QUERIES) * at->scale - top);
-                sums += p;
-                if (at->coins.active) p = vec_keep(vec_mask_of_bits((uint32_t)(word[j] >> v * LANES)), p);
-                vec_store(column + j * QUERIES, p);
-            }
-            vec_store(maximum + v * LANES, top);
-            vec_store(decay + v * LANES, shrink);
-            vec_store(total + v * LANES, vec_load(total + v * LANES) * shrink + sums);
-        }
+        for (int v = 0; v < vectors; v++)
+            soften(score + v * LANES, keys, base2, at->coins.active ? word : NULL, v * LANES,
+                   maximum + v * LANES, total + v * LANES, decay + v * LANES);
         vg__tile_multiply(&(vg__tile){.m = D,
                                       .n = n,
                                       .k = keys,
@@ -170,7 +208,7 @@ static void forward_block(void *context, int64_t begin, int64_t end, int thread)
     for (int64_t i = 0; i < n; i++) {
         float share = at->coins.scale / total[i];
         for (int64_t d = 0; d < D; d++) out[i * at->out_token + d] = sum[d * QUERIES + i] * share;
-        at->lse[head * T + first + i] = maximum[i] + logf(total[i]);
+        at->lse[head * T + first + i] = maximum[i] * fabsf(at->scale) + logf(total[i]);
     }
 }
 
@@ -207,6 +245,7 @@ static void backward_group(void *context, int64_t begin, int64_t end, int thread
     float *dkey = at->collected + (size_t)(at->groups == 1 ? thread : begin) * at->group_floats;
     float *dvalue = dkey + T * wide;
 
+    const float base2 = (float)((double)at->scale * LOG2_E);
     int64_t first_block = at->blocks * group / at->groups;
     int64_t last_block = at->blocks * (group + 1) / at->groups;
     for (int64_t block = first_block; block < last_block; block++) {
@@ -216,12 +255,13 @@ static void backward_group(void *context, int64_t begin, int64_t end, int thread
         const float *query_from = at->qkv + (b * T + first) * at->token + h * D;
         const float *dout_from = at->dout + (b * T + first) * at->out_token + h * D;
         const float *out_from = at->out + (b * T + first) * at->out_token + h * D;
-        turn(query_turned, query_from, at->token, n, D);
-        turn(dout_turned, dout_from, at->out_token, n, D);
+        turn(query_turned, query_from, at->token, n, D, 1);
+        turn(dout_turned, dout_from, at->out_token, n, D, 1);
         copy_rows(query, query_from, at->token, n, at);
         copy_rows(dout, dout_from, at->out_token, n, at);
         float delta[QUERIES] = {0}, lse[QUERIES];
-        for (int64_t i = 0; i < QUERIES; i++) lse[i] = i < n ? at->lse_in[head * T + first + i] : 1e30f;
+        for (int64_t i = 0; i < QUERIES; i++)
+            lse[i] = i < n ? at->lse_in[head * T + first + i] * (float)LOG2_E : 1e30f;
         for (int64_t i = 0; i < n; i++) {
             vecf sum = {0};
             for (int64_t d = 0; d < D; d += LANES)
@@ -257,12 +297,12 @@ static void backward_group(void *context, int64_t begin, int64_t end, int thread
                 vecf shift = vec_load(lse + v * LANES), mean = vec_load(delta + v * LANES);
                 for (int64_t j = 0; j < keys; j++) {
                     float *p_at = p + j * QUERIES + v * LANES, *dp_at = dp + j * QUERIES + v * LANES;
-                    vecf share = vec_exp(vec_load(p_at) * at->scale - shift), flow = vec_load(dp_at),
+                    vecf share = vec_exp2(vec_load(p_at) * base2 - shift), flow = vec_load(dp_at),
                          kept = share;
                     if (at->coins.active) {
-                        veci mask = vec_mask_of_bits((uint32_t)(word[j] >> v * LANES));
-                        kept = vec_keep(mask, share) * at->coins.scale;
-                        flow = vec_keep(mask, flow) * at->coins.scale;
+                        uint32_t coins = (uint32_t)(word[j] >> v * LANES);
+                        kept = vec_keep_bits(coins, share) * at->coins.scale;
+                        flow = vec_keep_bits(coins, flow) * at->coins.scale;
                     }
                     vec_store(p_at, kept);
                     vec_store(dp_at, share * (flow - mean) * at->scale);

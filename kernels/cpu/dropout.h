@@ -35,12 +35,12 @@ static inline vg__coins vg__coins_of(const vg_dropout *dropout)
  * `bits` is set where element first + i is kept. */
 void vg__coins_toss(const vg__coins *coins, int64_t b, uint64_t first, int64_t n, uint8_t *bits);
 
-/* LANES coins from place `at` of such bits, as a mask. */
-static inline veci vg__coins_mask(const uint8_t *bits, uint64_t at)
+/* `value` where the LANES coins from place `at` of such bits say so, else 0. */
+static inline vecf vg__coins_keep(const uint8_t *bits, uint64_t at, vecf value)
 {
     uint32_t word;
     memcpy(&word, bits + (at >> 3), sizeof word);
-    return vec_mask_of_bits(word >> (at & 7));
+    return vec_keep_bits(word >> (at & 7), value);
 }
 
 #endif

@@ -18,8 +18,7 @@ static inline __attribute__((always_inline)) void finish(const vg__epilogue *ep,
         if (pre) vec_store_part(pre + i, value, n - i);
         if (activation == VG_ACTIVATION_RELU) value = vec_keep(~(value <= 0.0f), value);
         if (activation == VG_ACTIVATION_GELU) value *= vec_normal_cdf(value, &density);
-        if (ep->coins.active)
-            value = vec_keep(vg__coins_mask(bits, coin + (uint64_t)i), value) * ep->coins.scale;
+        if (ep->coins.active) value = vg__coins_keep(bits, coin + (uint64_t)i, value) * ep->coins.scale;
         vec_store_part(y + i, value, n - i);
     }
 }
@@ -73,7 +72,7 @@ static inline __attribute__((always_inline)) void unfinish(const vg__epilogue *e
     if (toss) vg__coins_toss(&ep->coins, b, (uint64_t)e, n, bits);
     for (int64_t i = 0; i < n; i += LANES) {
         vecf flow = vec_load_part(dy + i, n - i) * ep->coins.scale, density;
-        if (toss) flow = vec_keep(vg__coins_mask(bits, coin + (uint64_t)i), flow);
+        if (toss) flow = vg__coins_keep(bits, coin + (uint64_t)i, flow);
         if (activation == VG_ACTIVATION_RELU)
             flow = vec_keep(vec_load_part(ep->y + at + i, n - i) > 0.0f, flow);
         if (activation == VG_ACTIVATION_GELU) {

@@ -32,7 +32,7 @@ static const uint8_t *row_coins(const norm *ln, int64_t row, int thread, uint64_
 
 static inline vecf drop(const norm *ln, const uint8_t *bits, uint64_t at, vecf value)
 {
-    return ln->coins.active ? vec_keep(vg__coins_mask(bits, at), value) * ln->coins.scale : value;
+    return ln->coins.active ? vg__coins_keep(bits, at, value) * ln->coins.scale : value;
 }
 
 static void forward_rows(void *context, int64_t begin, int64_t end, int thread)

@@ -30,7 +30,7 @@ static const uint8_t *toss(const tokens *tk, const vg__coins *coins, int64_t b, 
 
 static inline vecf drop(const vg__coins *coins, const uint8_t *bits, int64_t element, int64_t c, vecf value)
 {
-    return bits ? vec_keep(vg__coins_mask(bits, (uint64_t)(element % 8 + c)), value) * coins->scale : value;
+    return bits ? vg__coins_keep(bits, (uint64_t)(element % 8 + c), value) * coins->scale : value;
 }
 
 static void forward_rows(void *context, int64_t begin, int64_t end, int thread)

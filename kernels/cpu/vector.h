@@ -6,6 +6,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
+
 #ifdef __AVX512F__
 enum { LANES = 16 };
 #else
@@ -57,9 +61,16 @@ static inline vecf vec_select(veci mask, vecf yes, vecf no)
 {
     return (vecf)(((veci)yes & mask) | ((veci)no & ~mask));
 }
-static inline vecf vec_max(vecf a, vecf b) /* b where either is NaN */
+/* The greater; b where either is NaN. */
+static inline vecf vec_max(vecf a, vecf b)
 {
+#if defined __AVX512F__
+    return (vecf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined __AVX__
+    return (vecf)_mm256_max_ps((__m256)a, (__m256)b);
+#else
     return vec_select(a > b, a, b);
+#endif
 }
 static inline vecf vec_abs(vecf value)
 {
@@ -83,12 +94,16 @@ static inline veci vec_first(int64_t n)
     return lane < (int32_t)(n < LANES ? n : LANES);
 }
 
-/* Lane i is all ones where bit i is set. */
-static inline veci vec_mask_of_bits(uint32_t bits)
+/* The value in lanes whose bit is set, else 0. */
+static inline vecf vec_keep_bits(uint32_t bits, vecf value)
 {
+#ifdef __AVX512F__
+    return (vecf)_mm512_maskz_mov_ps((__mmask16)bits, (__m512)value);
+#else
     veci bit;
     for (int i = 0; i < LANES; i++) bit[i] = 1 << i;
-    return ((int32_t)bits & bit) != 0;
+    return vec_keep(((int32_t)bits & bit) != 0, value);
+#endif
 }
 
 /* exp(x) for x <= 88, within 1.5 ulp; 0 below the smallest normal number, NaN for NaN. x = n ln 2 + r with n
@@ -109,6 +124,22 @@ static inline vecf vec_exp(vecf x)
     vecf power = (vecf)(((vecu)shifted << 23) + 0x3f800000u);
     veci vanished = x < -87.33654f;
     return vec_keep(~vanished, e * power);
+}
+
+/* 2^t for t <= 127, within 1.5 ulp; 0 below 2^-126, NaN for NaN. The cheaper one, for the many exponentials
+ * of a softmax. The exponent's bias is part of the number whose addition rounds t. */
+static inline vecf vec_exp2(vecf t)
+{
+    const float magic = 12582912.0f + 127.0f;
+    t = vec_max(vec_splat(-127.0f), t); /* in this order NaN stays */
+    vecf shifted = t + magic;
+    vecf r = t - (shifted - magic);
+    vecf q = 0.00015461447f * r + 0.0013390867f;
+    q = q * r + 0.0096180567f;
+    q = q * r + 0.055503571f;
+    q = q * r + 0.24022651f;
+    q = q * r + 0.69314719f;
+    return (q * r + 1.0f) * (vecf)((veci)shifted << 23);
 }
 
 /* The standard normal distribution at x: *density = exp(-x^2/2) / sqrt(2 pi), and the function's result is
