@@ -604,9 +604,14 @@ void harness_check(vg_kernel_id id, const void *template, const char *label)
 void harness_summary(void)
 {
     for (int i = 0; i < VG_KERNEL_COUNT; i++) assert_true(refusals[i] > 0);
-    for (int i = 0; i < backend_count; i++)
-        printf("%s: %d outputs compared, nearest to its tolerance %.2f (%s), %d outputs of linear and conv1d "
-               "depend on the number of threads\n",
-               vg_kernels_backend(i), compared[i], worst[i], worst_name[i] ? worst_name[i] : "none",
-               threads_differ[i]);
+    for (int i = 0; i < backend_count; i++) {
+        int own = 0;
+        for (int k = 0; k < VG_KERNEL_COUNT; k++)
+            own += !strcmp(backends[i]->served_by[k], backends[i]->backend);
+        printf(
+            "%s: serves %d of %d operations itself; %d outputs compared, nearest to its tolerance %.2f (%s); "
+            "%d outputs of linear and conv1d depend on the number of threads\n",
+            backends[i]->backend, own, VG_KERNEL_COUNT, compared[i], worst[i],
+            worst_name[i] ? worst_name[i] : "none", threads_differ[i]);
+    }
 }
