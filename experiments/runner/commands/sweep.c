@@ -25,27 +25,28 @@ static vg_status pretrain_metric(const vg_experiment *experiment, const char *na
     return VG_OK;
 }
 
-/* "METHOD.METRIC" ("pretrained.auroc"), the mean over folds. */
+/* "METHOD.validation_loss", decided inside the training parts, or "METHOD.METRIC" of the test folds. */
 static vg_status finetune_metric(const vg_experiment *experiment, const char *name, double *metric)
 {
     vg_results results;
-    vg_metric wanted;
+    vg_metric wanted = VG_METRIC_COUNT;
     const char *dot = strchr(name, '.');
     if (!dot)
-        return vg_fail(VG_ERR_CONFIG,
-                       "metric '%s': write METHOD.METRIC, for example scratch.balanced_accuracy", name);
-    VG_TRY(vg_metric_parse(dot + 1, &wanted));
+        return vg_fail(VG_ERR_CONFIG, "metric '%s': write METHOD.METRIC, for example scratch.validation_loss",
+                       name);
+    if (strcmp(dot, ".validation_loss")) VG_TRY(vg_metric_parse(dot + 1, &wanted));
     VG_TRY(vg_crossvalidation_run(experiment, VG_RUNDIR_AUTO, NULL, &results));
     vg_status status = VG_ERR_CONFIG;
-    for (int m = 0; m < results.method_count; m++)
-        if (strlen(results.methods[m]) == (size_t)(dot - name) &&
-            !strncmp(results.methods[m], name, (size_t)(dot - name))) {
-            *metric = results.metrics[m].summary[wanted].mean;
-            status = VG_OK;
-        }
+    size_t length = (size_t)(dot - name);
+    for (int m = 0; m < results.method_count; m++) {
+        if (strlen(results.methods[m]) != length || strncmp(results.methods[m], name, length)) continue;
+        *metric =
+            wanted == VG_METRIC_COUNT ? results.validation_loss[m] : results.metrics[m].summary[wanted].mean;
+        status = VG_OK;
+    }
     vg_results_free(&results);
-    return status == VG_OK ? VG_OK
-                           : vg_fail(status, "metric '%s': no such method in evaluation.methods", name);
+    if (status == VG_OK) return VG_OK;
+    return vg_fail(status, "metric '%s': no such method in evaluation.methods", name);
 }
 
 static vg_status run_trial(void *context, int trial, const char *const *keys, const char *const *values,

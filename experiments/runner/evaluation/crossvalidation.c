@@ -29,12 +29,17 @@ typedef struct study {
 /* ---- Methods ---------------------------------------------------------------------------------------------
  */
 
-/* Probabilities of the fold's test segments. `folder` is where a method that trains keeps its run. */
-typedef vg_status (*method_function)(study *s, const vg_fold *fold, const char *folder,
-                                     double *probabilities);
+/* What a method has to say of a fold. */
+typedef struct outcome {
+    double *probabilities;  /* of the test segments */
+    double validation_loss; /* of the weights that were tested, NaN when there is no such thing */
+} outcome;
+
+/* `folder` is where a method that trains keeps its run. */
+typedef vg_status (*method_function)(study *s, const vg_fold *fold, const char *folder, outcome *result);
 
 static vg_status train_and_test(study *s, const vg_fold *fold, const char *folder, const char *init_from,
-                                double *probabilities)
+                                outcome *result)
 {
     vg_rundir *run = NULL;
     vg_trained trained = {0};
@@ -58,8 +63,11 @@ static vg_status train_and_test(study *s, const vg_fold *fold, const char *folde
         VG_TRY_OUT(vg_rundir_best(run, NULL, &best));
         VG_TRY_OUT(vg_path_join(best, "model.safetensors", &weights));
         VG_TRY_OUT(vg_model_load(trained.model, weights, NULL, NULL));
+        result->validation_loss = trained.state.best_loss;
+    } else {
+        result->validation_loss = trained.state.last_loss;
     }
-    status = vg_classify(&training, trained.model, fold->test, fold->test_count, probabilities);
+    status = vg_classify(&training, trained.model, fold->test, fold->test_count, result->probabilities);
 out:
     free(best);
     free(weights);
@@ -68,21 +76,21 @@ out:
     return status;
 }
 
-static vg_status method_pretrained(study *s, const vg_fold *fold, const char *folder, double *probabilities)
+static vg_status method_pretrained(study *s, const vg_fold *fold, const char *folder, outcome *result)
 {
-    return train_and_test(s, fold, folder, s->pretrained, probabilities);
+    return train_and_test(s, fold, folder, s->pretrained, result);
 }
 
-static vg_status method_scratch(study *s, const vg_fold *fold, const char *folder, double *probabilities)
+static vg_status method_scratch(study *s, const vg_fold *fold, const char *folder, outcome *result)
 {
-    return train_and_test(s, fold, folder, NULL, probabilities);
+    return train_and_test(s, fold, folder, NULL, result);
 }
 
-static vg_status method_heart_rate(study *s, const vg_fold *fold, const char *folder, double *probabilities)
+static vg_status method_heart_rate(study *s, const vg_fold *fold, const char *folder, outcome *result)
 {
     (void)folder;
     vg_logistic_options options = vg_logistic_options_default();
-    return vg_heart_rates_fold(s->rates, s->corpus, fold, &options, probabilities, NULL);
+    return vg_heart_rates_fold(s->rates, s->corpus, fold, &options, result->probabilities, NULL);
 }
 
 /* A new method is a function above and a line here. */
@@ -136,35 +144,36 @@ static vg_status list_methods(const vg_experiment *e, const char *names[VG_MAX_M
 /* ---- Predictions of a fold that is done ------------------------------------------------------------------
  */
 
-static vg_status write_predictions(const char *path, const vg_fold *fold, const double *probabilities)
+static vg_status write_outcome(const char *path, const vg_fold *fold, const outcome *result)
 {
     vg_json_writer json = vg_json_writer_make(false);
     vg_json_begin_object(&json, NULL);
     vg_json_put_string(&json, "fold", fold->name);
+    vg_json_put_double(&json, "validation_loss", result->validation_loss);
     vg_json_begin_array(&json, "segments");
     for (int64_t i = 0; i < fold->test_count; i++) vg_json_put_int(&json, NULL, fold->test[i]);
     vg_json_end(&json);
-    vg_json_put_doubles(&json, "probabilities", probabilities, (size_t)fold->test_count);
+    vg_json_put_doubles(&json, "probabilities", result->probabilities, (size_t)fold->test_count);
     vg_json_end(&json);
     return vg_json_write(&json, path);
 }
 
 /* Refuses a file that was written for other test segments: the data changed since. */
-static vg_status read_predictions(const char *path, const vg_fold *fold, double *probabilities)
+static vg_status read_outcome(const char *path, const vg_fold *fold, outcome *result)
 {
     vg_json *json;
     const vg_json_value *segments, *values;
     vg_status status;
     VG_TRY(vg_json_read(path, &json));
+    VG_TRY_OUT(vg_json_get_double(json, NULL, "validation_loss", &result->validation_loss));
     VG_TRY_OUT(vg_json_get(json, NULL, "segments", VG_JSON_ARRAY, &segments));
     VG_TRY_OUT(vg_json_get(json, NULL, "probabilities", VG_JSON_ARRAY, &values));
-    bool same = vg_json_count(segments) == (size_t)fold->test_count &&
-                vg_json_count(values) == (size_t)fold->test_count;
+    size_t count = (size_t)fold->test_count;
+    bool same = vg_json_count(segments) == count && vg_json_count(values) == count;
     const vg_json_value *segment = vg_json_first(segments), *value = vg_json_first(values);
-    for (int64_t i = 0; same && i < fold->test_count; i++) {
-        probabilities[i] = vg_json_number(value);
-        same = vg_json_number(segment) == (double)fold->test[i] && probabilities[i] >= 0 &&
-               probabilities[i] <= 1;
+    for (size_t i = 0; same && i < count; i++) {
+        double probability = result->probabilities[i] = vg_json_number(value);
+        same = vg_json_number(segment) == (double)fold->test[i] && probability >= 0 && probability <= 1;
         segment = vg_json_next(segment);
         value = vg_json_next(value);
     }
@@ -176,7 +185,7 @@ out:
     return status;
 }
 
-static vg_status run_method(study *s, int method, int64_t number, const vg_fold *fold, double *probabilities)
+static vg_status run_method(study *s, int method, int64_t number, const vg_fold *fold, outcome *result)
 {
     char name[64], *folder = NULL, *path = NULL;
     vg_status status;
@@ -184,12 +193,12 @@ static vg_status run_method(study *s, int method, int64_t number, const vg_fold 
     VG_TRY_OUT(vg_rundir_file(s->run, name, &folder));
     VG_TRY_OUT(vg_path_join(folder, "predictions.json", &path));
     if (vg_path_exists(path)) {
-        status = read_predictions(path, fold, probabilities);
+        status = read_outcome(path, fold, result);
         goto out;
     }
-    VG_TRY_OUT(methods[method].run(s, fold, folder, probabilities));
+    VG_TRY_OUT(methods[method].run(s, fold, folder, result));
     VG_TRY_OUT(vg_folder_make(folder));
-    status = write_predictions(path, fold, probabilities);
+    status = write_outcome(path, fold, result);
 out:
     free(folder);
     free(path);
@@ -290,9 +299,12 @@ static vg_status run_fold(study *s, int64_t number, vg_fold *fold, vg_results *r
         results->majority[first + i] = majority;
     }
     for (int m = 0; m < results->method_count; m++) {
-        vg_status status =
-            run_method(s, find_method(results->methods[m]), number, fold, results->probability[m] + first);
+        outcome result = {.probabilities = results->probability[m] + first, .validation_loss = NAN};
+        vg_status status = run_method(s, find_method(results->methods[m]), number, fold, &result);
         if (status != VG_OK) return vg_context(status, "%s, fold %" PRId64, results->methods[m], number + 1);
+        /* A running mean; NaN stays NaN. */
+        results->validation_loss[m] +=
+            (result.validation_loss - results->validation_loss[m]) / (double)(number + 1);
     }
     results->count += fold->test_count;
     results->fold_count++;

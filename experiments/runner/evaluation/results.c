@@ -71,21 +71,32 @@ static void print_cell(FILE *out, const char *text)
     fprintf(out, "%*s%s", width < COLUMN ? COLUMN - width : 1, "", text);
 }
 
-static void print_row(FILE *out, const char *name, const vg_metrics_grouped *metrics)
+/* One line of the table: means over folds with their spread, or all test segments taken together. */
+static void print_row(FILE *out, const char *name, const vg_metrics_grouped *metrics, bool pooled)
 {
     fprintf(out, "  %-12s", name);
     for (int i = 0; i < SHOWN; i++) {
         const vg_summary *s = &metrics->summary[shown[i]];
+        double mean = pooled ? metrics->pooled.value[shown[i]] : s->mean;
         char text[64];
-        if (s->n == 0)
+        if (isnan(mean))
             snprintf(text, sizeof text, "-");
-        else if (s->n == 1)
-            snprintf(text, sizeof text, "%.3f", s->mean);
+        else if (pooled || s->n == 1)
+            snprintf(text, sizeof text, "%.3f", mean);
         else
-            snprintf(text, sizeof text, "%.3f ± %.3f", s->mean, s->sd);
+            snprintf(text, sizeof text, "%.3f ± %.3f", mean, s->sd);
         print_cell(out, text);
     }
     fputc('\n', out);
+}
+
+static void print_table(FILE *out, const vg_results *r, const char *title, bool pooled)
+{
+    fprintf(out, "%s\n  %-12s", title, "");
+    for (int i = 0; i < SHOWN; i++) print_cell(out, vg_metric_heading(shown[i]));
+    fputc('\n', out);
+    for (int m = 0; m < r->method_count; m++) print_row(out, r->methods[m], &r->metrics[m], pooled);
+    print_row(out, "majority", &r->majority_metrics, pooled);
 }
 
 /* One metric of one method fold by fold, for a paired test; folds are the groups in the same order. */
@@ -124,11 +135,9 @@ void vg_results_print(const vg_results *r, const vg_experiment *e, FILE *out)
             out,
             "Segments of one recording stand on both sides of this split: it measures memory of a recording\n"
             "as much as anything else, and serves to compare with published figures only.\n");
-    fprintf(out, "mean over folds ± standard deviation\n  %-12s", "");
-    for (int i = 0; i < SHOWN; i++) print_cell(out, vg_metric_heading(shown[i]));
-    fputc('\n', out);
-    for (int m = 0; m < r->method_count; m++) print_row(out, r->methods[m], &r->metrics[m]);
-    print_row(out, "majority", &r->majority_metrics);
+    print_table(out, r, "mean over folds ± standard deviation", false);
+    /* A fold of one subject has few segments, and ranks within it say nothing about a common threshold. */
+    print_table(out, r, "all test segments taken together", true);
     if (r->method_count < 2 || r->fold_count < 2) return;
     double *values = malloc(2 * (size_t)r->metrics[0].group_count * sizeof *values);
     if (!values) return;
@@ -141,9 +150,11 @@ void vg_results_print(const vg_results *r, const vg_experiment *e, FILE *out)
 /* ---- The files -------------------------------------------------------------------------------------------
  */
 
-static void put_metrics(vg_json_writer *json, const char *name, const vg_metrics_grouped *metrics)
+static void put_metrics(vg_json_writer *json, const char *name, const vg_metrics_grouped *metrics,
+                        double validation_loss)
 {
     vg_json_begin_object(json, name);
+    if (!isnan(validation_loss)) vg_json_put_double(json, "validation_loss", validation_loss);
     for (int m = 0; m < VG_METRIC_COUNT; m++) {
         const vg_summary *s = &metrics->summary[m];
         vg_json_begin_object(json, vg_metric_key((vg_metric)m));
@@ -173,8 +184,9 @@ static vg_status write_json(const vg_results *r, const vg_rundir *run)
     vg_json_put_int(&json, "test_segments", r->count);
     vg_json_put_double(&json, "threshold", THRESHOLD);
     vg_json_begin_object(&json, "methods");
-    for (int m = 0; m < r->method_count; m++) put_metrics(&json, r->methods[m], &r->metrics[m]);
-    put_metrics(&json, "majority", &r->majority_metrics);
+    for (int m = 0; m < r->method_count; m++)
+        put_metrics(&json, r->methods[m], &r->metrics[m], r->validation_loss[m]);
+    put_metrics(&json, "majority", &r->majority_metrics, NAN);
     vg_json_end(&json);
     vg_json_end(&json);
     vg_status status = vg_json_write(&json, path);

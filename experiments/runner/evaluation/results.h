@@ -22,6 +22,7 @@ typedef struct vg_results {
     int *majority; /* the class that is larger in the training part of the item's fold */
     double *probability[VG_MAX_METHODS];
     int64_t fold_count;
+    double validation_loss[VG_MAX_METHODS]; /* mean over folds, of the weights that were tested; NaN: none */
     vg_metrics_grouped metrics[VG_MAX_METHODS], majority_metrics; /* by fold; after vg_results_compute() */
 } vg_results;
 
