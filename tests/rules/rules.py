@@ -248,12 +248,12 @@ def rule_registered(root):
 def rule_nan(root):
     """`if (err > tol) fail` lets NaN through; `if (!(err <= tol)) fail` does not."""
     error = r"(?:fabsf?\s*\((?:[^()]|\([^()]*\))*\)|\w*(?:err|error|diff|distance)\b(?:\[[^]]*\])?)"
-    pattern = re.compile(r"\bif\s*\(\s*" + error + r"\s*>=?[^=]")
+    pattern = re.compile(r"\bif\s*\(\s*" + error + r"\s*>=?[^=;][^;]*?\bfail")
     for path in project_files(root, (".c", ".cpp", ".h")):
         if path.startswith("tests/"):
             text = without_comments(read(root, path))
             for match in pattern.finditer(text):
-                yield f"{path}:{line_of(text, match.start())}: NaN passes `{match[0]}...`; write if (!(error <= bound))"
+                yield f"{path}:{line_of(text, match.start())}: NaN passes `{' '.join(match[0].split())}`; write if (!(error <= bound))"
 
 
 def rule_format(root):
