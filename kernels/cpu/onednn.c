@@ -7,6 +7,17 @@
 
 #include "kernels/cpu/parallel.h"
 
+#ifdef __SANITIZE_THREAD__
+/* oneDNN is not instrumented, but its calls of memset and memcpy are seen, without the waiting of its threads
+ * for each other: whatever its workers fill would be called a race with who reads it. This leaves out what
+ * the library itself does; our own code stays watched. The runtime looks for this name. */
+VG_API const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "called_from_lib:libdnnl.so\n";
+}
+#endif
+
 /* What is made once for a shape: the primitive, the memory objects that calls point at their data, and where
  * oneDNN wants the weights in an order of its own, a buffer in that order and the reorder to or from it. */
 typedef enum plan_kind { LINEAR, CONV_FORWARD, CONV_DX, CONV_DW } plan_kind;
