@@ -325,7 +325,7 @@ vg_status vg_split_create_holdout(const vg_corpus *corpus, const int64_t *segmen
     vg_status status = VG_OK;
     vg_split *split = NULL;
     *out = NULL;
-    if (!(validation > 0 && validation < 1))
+    if (!(validation >= 0 && validation < 1))
         return vg_fail(VG_ERR_CONFIG, "a validation share of %g cannot be; give between 0 and 1", validation);
     VG_TRY(new_split(1, &split));
     vg_fold *fold = &split->folds[0];
@@ -333,7 +333,7 @@ vg_status vg_split_create_holdout(const vg_corpus *corpus, const int64_t *segmen
     VG_TRY_OUT(copy_list(corpus, segments, &count, &fold->train));
     fold->train_count = count;
     vg_random random = vg_random_make(seed, VG_SITE_SPLIT, 1);
-    VG_TRY_OUT(set_aside(corpus, fold, VG_SPLIT_SUBJECT, validation, &random));
+    if (validation > 0) VG_TRY_OUT(set_aside(corpus, fold, VG_SPLIT_SUBJECT, validation, &random));
 out:
     if (status != VG_OK)
         vg_split_destroy(split);

@@ -59,7 +59,8 @@ typedef struct vg_split {
 VG_NODISCARD VG_API vg_status vg_split_create(const vg_corpus *corpus, const int64_t *segments, int64_t count,
                                               const vg_split_options *options, vg_split **out);
 
-/* One fold with training and validation only, by subject: for pre-training. `validation` in (0, 1). */
+/* One fold with training and validation only, by subject: for pre-training. `validation` in [0, 1);
+ * with 0 everything is trained on. */
 VG_NODISCARD VG_API vg_status vg_split_create_holdout(const vg_corpus *corpus, const int64_t *segments,
                                                       int64_t count, double validation, uint64_t seed,
                                                       vg_split **out);

@@ -201,7 +201,11 @@ static void test_holdout(void **state)
     assert_ok(vg_split_create_holdout(corpus, NULL, 0, 0.9999, 0, &split)); /* one subject is left */
     assert_true(split->folds[0].train_count > 0);
     vg_split_destroy(split);
-    assert_fails(vg_split_create_holdout(corpus, NULL, 0, 0, 0, &split), VG_ERR_CONFIG, "share of 0");
+    assert_ok(vg_split_create_holdout(corpus, NULL, 0, 0, 0, &split)); /* nothing held out */
+    assert_int_equal(split->folds[0].train_count, corpus->segment_count);
+    assert_int_equal(split->folds[0].validation_count, 0);
+    vg_split_destroy(split);
+    assert_fails(vg_split_create_holdout(corpus, NULL, 0, 1, 0, &split), VG_ERR_CONFIG, "share of 1");
     assert_fails(vg_split_create_holdout(corpus, NULL, 0, NAN, 0, &split), VG_ERR_CONFIG, "nan");
     assert_fails(vg_split_create_holdout(corpus, (int64_t[]){0, 1}, 2, 0.5, 0, &split), VG_ERR_CONFIG,
                  "1 subjects");

@@ -145,7 +145,8 @@ vg_status vg_pretrain_run(const vg_experiment *experiment, vg_rundir_mode mode, 
                             .what = "pretrain",
                             .run = run,
                             .start = baselines};
-    VG_TRY_OUT(vg_run_holdout(experiment, corpus, &split));
+    VG_TRY_OUT(
+        vg_split_create_holdout(corpus, NULL, 0, experiment->data.validation, experiment->seed, &split));
     vg_fold *fold = split->folds;
     fold->train_count =
         vg_setup_limit(fold->train, fold->train_count, experiment->data.max_segments, experiment->seed, 0);

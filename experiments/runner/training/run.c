@@ -76,29 +76,3 @@ void vg_run_close(vg_rundir *run, bool began)
     }
     free(path);
 }
-
-/* Everything in one part: what vg_split_create_holdout() would be with a share of 0. */
-static vg_status all_to_train(const vg_corpus *corpus, vg_split **out)
-{
-    vg_split *split = calloc(1, sizeof *split);
-    vg_fold *fold = calloc(1, sizeof *fold);
-    int64_t *train = malloc((size_t)corpus->segment_count * sizeof *train);
-    if (!split || !fold || !train) {
-        free(split);
-        free(fold);
-        free(train);
-        return vg_fail(VG_ERR_MEMORY, "no memory for a list of segments");
-    }
-    for (int64_t i = 0; i < corpus->segment_count; i++) train[i] = i;
-    fold->train = train;
-    fold->train_count = corpus->segment_count;
-    *split = (vg_split){.folds = fold, .count = 1};
-    *out = split;
-    return VG_OK;
-}
-
-vg_status vg_run_holdout(const vg_experiment *experiment, const vg_corpus *corpus, vg_split **out)
-{
-    if (experiment->data.validation == 0) return all_to_train(corpus, out);
-    return vg_split_create_holdout(corpus, NULL, 0, experiment->data.validation, experiment->seed, out);
-}

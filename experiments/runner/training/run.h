@@ -4,7 +4,6 @@
 
 #include "core/json.h"
 #include "core/rundir.h"
-#include "datasets/split.h"
 #include "experiments/runner/experiment.h"
 
 /* Opens experiment->output_dir, attaches its log, and writes config.yaml; when it holds a run already, the
@@ -15,9 +14,5 @@ VG_NODISCARD vg_status vg_run_open(const vg_experiment *experiment, vg_rundir_mo
 /* Closes it. A new run that failed before it `began` leaves no directory behind, so that the same command
  * works once its cause is mended. NULL is fine. */
 void vg_run_close(vg_rundir *run, bool began);
-
-/* Training and validation by subject for pre-training; data.validation 0 leaves no validation. */
-VG_NODISCARD vg_status vg_run_holdout(const vg_experiment *experiment, const vg_corpus *corpus,
-                                      vg_split **out);
 
 #endif
