@@ -237,6 +237,10 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_ragged), cmocka_unit_test(test_block),
                                        cmocka_unit_test(test_bad_offsets), cmocka_unit_test(test_damaged)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    if (H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL) != 0) {
+        printf("an HDF5 object was left open\n");
+        failed++;
+    }
     free(out);
     free(place);
     free(folder);

@@ -1,4 +1,5 @@
 /* WFDB records made by hand, byte by byte, and every way in which one can be wrong. */
+#include "core/random.h"
 #include "tests/datasets/import_support.h"
 
 static char *folder, *out;
@@ -344,14 +345,82 @@ static void test_folder(void **unused)
     free(beats);
 }
 
+/* One recording through every step: a flat window and missing samples become gaps, noise is left out, and the
+ * band gives way to a slow rate. */
+static void test_pipeline(void **unused)
+{
+    (void)unused;
+    enum { LONG = 360 * 40 };
+    float *beats = import_beats(1, 360, LONG);
+    int *samples = malloc(LONG * sizeof *samples);
+    unsigned char *bytes = malloc(2 * LONG);
+    char header[256], *source = support_path(folder, "one.hea");
+    for (int i = 0; i < LONG; i++) samples[i] = (int)lround(1000 * (double)beats[i]);
+    for (int i = 12 * 360; i < 14 * 360; i++) samples[i] = 17;
+    for (int i = 35 * 360; i < 36 * 360; i++) samples[i] = -32768;
+    put("one.dat", bytes, encode(16, samples, LONG, bytes));
+    sprintf(header, "one 1 360 %d\none.dat 16 1000 16 0 0 0 0 I\n", LONG);
+    put_text("one.hea", header);
+    vg_import_options options = vg_import_default_options();
+    vg_import_report report;
+    vg_store *store = import_and_open("wfdb", source, &options, out, &report);
+    assert_int_equal(report.windows_dropped, 1);
+    assert_int_equal(vg_store_exclusion_count(store), 1);
+    assert_true(vg_store_exclusion(store, 0)->seconds == 10);
+    assert_non_null(
+        strstr(vg_store_exclusion(store, 0)->reason, "windows blanked: of 4 1 with missing samples, 1 flat"));
+    float *x = import_samples(store, 0);
+    for (int64_t i = 0; i < 128 * 40; i++) {
+        double t = (double)i / 128;
+        bool gap = (t >= 10 && t < 20) || (t > 35 && t < 36);
+        if (t > 34.99 && t < 35.01) continue;
+        if (gap != isnan(x[i]) && !(t > 35.99 && t < 36.01))
+            fail_msg("the sample at %g s is %g", t, (double)x[i]);
+    }
+    free(x);
+    vg_store_close(store);
+    vg_import_report_free(&report);
+    options.drop_bad = false;
+    store = import_and_open("wfdb", source, &options, out, &report);
+    assert_int_equal(vg_store_exclusion_count(store), 0);
+    vg_store_close(store);
+    vg_import_report_free(&report);
+
+    /* The same samples said to be of 100 Hz: the band must end below 50 Hz. */
+    sprintf(header, "one 1 100 %d\none.dat 16 1000 16 0 0 0 0 I\n", LONG);
+    put_text("one.hea", header);
+    options.min_quality = 0;
+    store = import_and_open("wfdb", source, &options, out, &report);
+    assert_int_equal(report.warnings, 1);
+    assert_non_null(strstr(report.warning[0], "the band ends at 45 Hz instead of 50 Hz"));
+    assert_non_null(strstr(vg_store_note(store, "filter_limited"), "45 Hz"));
+    assert_string_equal(vg_store_get_info(store)->original_rates, "100");
+    vg_store_close(store);
+    vg_import_report_free(&report);
+
+    options = vg_import_default_options();
+    for (int i = 0; i < LONG; i++)
+        samples[i] = (int)(vg_philox_draw(5, (uint32_t)i, 0, 0, 0).word[0] % 401) - 200;
+    put("one.dat", bytes, encode(16, samples, LONG, bytes));
+    sprintf(header, "one 1 360 %d\none.dat 16 1000 16 0 0 0 0 I\n", LONG);
+    put_text("one.hea", header);
+    import_refuses("wfdb", source, &options, out, VG_ERR_DATA, "no usable ECG: signal quality 0.");
+    free(source);
+    free(samples);
+    free(bytes);
+    free(beats);
+    forget("one.hea");
+}
+
 int main(void)
 {
     char *place = support_temp_dir();
     folder = support_temp_dir();
     out = support_path(place, "out.h5");
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formats), cmocka_unit_test(test_variants),
-                                       cmocka_unit_test(test_checksum_warns),
-                                       cmocka_unit_test(test_bad_headers), cmocka_unit_test(test_folder)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_formats),        cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_checksum_warns), cmocka_unit_test(test_bad_headers),
+        cmocka_unit_test(test_pipeline),       cmocka_unit_test(test_folder)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free(out);
     free(place);
