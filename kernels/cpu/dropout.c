@@ -17,15 +17,16 @@ static uint64_t eight_draws(const vg__coins *coins, uint32_t segment, uint32_t i
     __m512i c0 = _mm512_add_epi64(_mm512_set1_epi64(index), _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0));
     __m512i c1 = _mm512_set1_epi64(coins->site), c2 = _mm512_set1_epi64(segment);
     __m512i c3 = _mm512_set1_epi64(coins->epoch);
-    uint32_t k0 = (uint32_t)coins->seed, k1 = (uint32_t)(coins->seed >> 32);
+    __m512i k0 = _mm512_set1_epi64((uint32_t)coins->seed),
+            k1 = _mm512_set1_epi64((int64_t)(coins->seed >> 32));
     for (int round = 0; round < 10; round++) {
         __m512i p0 = _mm512_mul_epu32(m0, c0), p1 = _mm512_mul_epu32(m1, c2);
-        c0 = _mm512_xor_si512(_mm512_xor_si512(_mm512_srli_epi64(p1, 32), c1), _mm512_set1_epi64(k0));
-        c2 = _mm512_xor_si512(_mm512_xor_si512(_mm512_srli_epi64(p0, 32), c3), _mm512_set1_epi64(k1));
+        c0 = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p1, 32), c1, k0, 0x96); /* xor of three */
+        c2 = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p0, 32), c3, k1, 0x96);
         c1 = p1;
         c3 = p0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
+        k0 = _mm512_add_epi64(k0, _mm512_set1_epi64(0x9E3779B9));
+        k1 = _mm512_add_epi64(k1, _mm512_set1_epi64(0xBB67AE85));
     }
     __m512i first = _mm512_or_si512(_mm512_and_si512(c0, low), _mm512_slli_epi64(c1, 32));
     __m512i second = _mm512_or_si512(_mm512_and_si512(c2, low), _mm512_slli_epi64(c3, 32));
@@ -43,15 +44,16 @@ static uint32_t four_draws(const vg__coins *coins, uint32_t segment, uint32_t in
     __m256i c0 = _mm256_add_epi64(_mm256_set1_epi64x(index), _mm256_set_epi64x(3, 1, 2, 0));
     __m256i c1 = _mm256_set1_epi64x(coins->site), c2 = _mm256_set1_epi64x(segment);
     __m256i c3 = _mm256_set1_epi64x(coins->epoch);
-    uint32_t k0 = (uint32_t)coins->seed, k1 = (uint32_t)(coins->seed >> 32);
+    __m256i k0 = _mm256_set1_epi64x((uint32_t)coins->seed);
+    __m256i k1 = _mm256_set1_epi64x((int64_t)(coins->seed >> 32));
     for (int round = 0; round < 10; round++) {
         __m256i p0 = _mm256_mul_epu32(m0, c0), p1 = _mm256_mul_epu32(m1, c2);
-        c0 = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p1, 32), c1), _mm256_set1_epi64x(k0));
-        c2 = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p0, 32), c3), _mm256_set1_epi64x(k1));
+        c0 = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p1, 32), c1), k0);
+        c2 = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p0, 32), c3), k1);
         c1 = p1;
         c3 = p0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
+        k0 = _mm256_add_epi64(k0, _mm256_set1_epi64x(0x9E3779B9));
+        k1 = _mm256_add_epi64(k1, _mm256_set1_epi64x(0xBB67AE85));
     }
     __m256i first = _mm256_or_si256(_mm256_and_si256(c0, low), _mm256_slli_epi64(c1, 32));
     __m256i second = _mm256_or_si256(_mm256_and_si256(c2, low), _mm256_slli_epi64(c3, 32));
