@@ -58,13 +58,13 @@ run "$vagus" finetune experiments/finetune/quickstart.yaml \
     output_dir="$out/finetune" "data.stores=[$out/ecg.h5]" checkpoint.init_from="$out/pretrain"
 
 step "Made in $((SECONDS / 60)) min $((SECONDS % 60)) s"
-find "$out" -type f | LC_ALL=C sort | while read -r file; do
-    printf '  %7s  %s\n' "$(du -h "$file" | cut -f 1)" "$file"
+find "$out" -mindepth 1 -maxdepth 2 | LC_ALL=C sort | while read -r path; do
+    printf '  %6s  %s\n' "$(du -sh "$path" | cut -f 1)" "$path"
 done
 cat <<END
 
-The pre-trained weights: $out/pretrain/checkpoints (model.safetensors, readable from PyTorch)
+The pre-trained weights: $out/pretrain/checkpoints/best/model.safetensors (readable from PyTorch)
 What was really run:     config.yaml in each run directory, with every default written out
-How it went:             log.txt and metrics.jsonl beside it
-Read next: README.md, then import your own recordings with '$vagus data import --help'.
+How it went, and ended:  log.txt and metrics.jsonl; result.json
+Read next: README.md, then import recordings of your own: $vagus data import --help
 END
