@@ -231,7 +231,7 @@ class Model(nn.Module):
         for i, layer in enumerate(layers):
             x = layer(x)
             if i < len(layers) - 1:
-                x = F.relu(x)
+                x = _ACTIVATIONS["relu"](x)
                 if self.kind == "classification":
                     x = F.dropout(x, self.config["head_dropout"], self.training)
             note(f"head.{self.kind}.{i}", x)

