@@ -528,5 +528,6 @@ const vg__importer vg__importer_hdf5 = {
     .name = "hdf5",
     .reads = "HDF5 arrays: one long signal with offsets, or blocks [n][samples] and [n][samples][leads]",
     .version = "1",
+    .file_is_set = true,
     .import = import_hdf5,
 };

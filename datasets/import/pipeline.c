@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/log.h"
 #include "datasets/import/files.h"
@@ -387,19 +388,25 @@ static vg_status check_options(const vg_import_options *options)
     return vg__pattern_check(options->pattern);
 }
 
-/* The data set's short name: the option, or the name of the folder (of the file, when it holds many
+/* The data set's short name: the option, or the name of the source's folder (of the file, when it holds many
  * recordings). */
 static void source_name(const vg__pipeline *pipeline, const char *source, char *name, size_t size)
 {
+    char path[4096];
+    struct stat info;
     if (*pipeline->options->source) {
         snprintf(name, size, "%s", pipeline->options->source);
         return;
     }
-    char path[4096];
+    bool folder = stat(source, &info) == 0 && S_ISDIR(info.st_mode);
     snprintf(path, sizeof path, "%s", source);
+    if (!folder && !pipeline->importer->file_is_set) path[vg__file_name(path) - path] = 0;
     for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--) path[n - 1] = 0;
-    vg__file_stem(path, name, size);
-    if (!*name || strcmp(name, ".") == 0) snprintf(name, size, "%s", pipeline->importer->name);
+    if (folder || !pipeline->importer->file_is_set)
+        snprintf(name, size, "%s", vg__file_name(path));
+    else
+        vg__file_stem(path, name, size);
+    if (!*name || strspn(name, ".") == strlen(name)) snprintf(name, size, "%s", pipeline->importer->name);
 }
 
 static int by_value(const void *left, const void *right)

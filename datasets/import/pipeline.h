@@ -24,6 +24,8 @@ typedef struct vg__raw {
  * vg__pipeline_reject(). */
 typedef struct vg__importer {
     const char *name, *reads, *version;
+    bool file_is_set; /* a file holds many recordings, so it is the file that names the data set, not its
+                         folder */
     vg_status (*import)(vg__pipeline *pipeline, const char *const *sources, int count);
 } vg__importer;
 

@@ -47,7 +47,7 @@ typedef struct vg_quality {
  * The index is the mean correlation of the beats with the average beat (0.6 s around each R peak, filtered to
  * 0.8-40 Hz), never below 0, times the share of good windows; and 0 when the heart rate that was found is
  * outside 25 to 240 beats per minute. Clean ECG gives 0.9 and more, noise 0.4
- * and less (the four recordings of eegmat without an ECG: 0.30 to 0.41); ectopic beats lower it, so it says
+ * and less (the four recordings of eegmat without an ECG: 0.28 to 0.38); ectopic beats lower it, so it says
  * "regular and clean", not "healthy". The polarity is that of the average beat's QRS: -1 when its downward
  * deflection is at least 1.25 times the upward one. In leads such as V1 that is normal; in I, II and MLII it
  * means exchanged electrodes. */

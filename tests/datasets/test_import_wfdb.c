@@ -295,6 +295,8 @@ static void test_folder(void **unused)
     assert_true(vg_store_ratings(store, 0)[0] == 1 && vg_store_ratings(store, 0)[1] == 2.5);
     assert_string_equal(vg_store_note(store, "rating_rhythm"), "A=0 N=1");
     const vg_store_info *info = vg_store_get_info(store);
+    const char *slash = strrchr(folder, '/');
+    assert_string_equal(info->source, slash + 1);
     assert_string_equal(info->filter, "butterworth");
     assert_int_equal(info->filter_order, 8);
     assert_true(info->rate == 128 && info->filter_low == 0.8 && info->filter_high == 50 &&
@@ -364,6 +366,7 @@ static void test_pipeline(void **unused)
     vg_import_options options = vg_import_default_options();
     vg_import_report report;
     vg_store *store = import_and_open("wfdb", source, &options, out, &report);
+    assert_string_equal(vg_store_get_info(store)->source, strrchr(folder, '/') + 1);
     assert_int_equal(report.windows_dropped, 1);
     assert_int_equal(vg_store_exclusion_count(store), 1);
     assert_true(vg_store_exclusion(store, 0)->seconds == 10);
