@@ -256,6 +256,11 @@ static vg_status prepare(study *s)
     if (wants(e, "pretrained")) VG_TRY(find_pretrained(s));
     if (wants(e, "heart_rate")) {
         VG_TRY(vg_heart_rates_create(s->corpus, &s->rates));
+        if (s->rates->unusable == s->rates->count)
+            return vg_fail(VG_ERR_DATA,
+                           "no segment has enough heart beats for the heart-rate baseline (segments of "
+                           "data.seconds = %g); leave heart_rate out of evaluation.methods",
+                           e->data.seconds);
         if (s->rates->unusable)
             vg_info("heart_rate: no usable beats in %" PRId64 " of %" PRId64 " segments", s->rates->unusable,
                     s->rates->count);
