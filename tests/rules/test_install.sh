@@ -73,7 +73,7 @@ add_executable(static main.c)
 target_link_libraries(static vagus::static)
 END
 {
-    cmake -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$cc" \
+    cmake -G Ninja -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$cc" \
         -DCMAKE_CXX_COMPILER="$cxx" && cmake --build "$work/project/build"
 } >"$work/project.log" 2>&1 || { cat "$work/project.log"; fail "find_package"; }
 for name in shared cxx static; do
