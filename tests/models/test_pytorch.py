@@ -13,6 +13,10 @@ import sys
 import tempfile
 import time
 
+# Debian 12's OpenBLAS is older than many processors and may choose kernels that are wrong on them. Haswell's are
+# right wherever there is AVX2.
+os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "models", "pytorch"))
 try:
     import torch

@@ -77,10 +77,13 @@ vg_status vg_setup_normalize(const vg_experiment *experiment, vg_corpus *corpus,
 vg_status vg_setup_model(const vg_experiment *experiment, const vg_corpus *corpus, vg_head_kind head,
                          vg_model_options *out)
 {
-    *out = (vg_model_options){.head = head, .training = true, .dtype = VG_F32};
+    *out = (vg_model_options){
+        .config = vg_model_config_default(), .head = head, .training = true, .dtype = VG_F32};
 #define VG_FIELD(section, name, type, initial, allowed, unit, help)                                          \
     COPY_##type(out->config.name, experiment->section.name);
+#define VG_MODEL_CHOSEN
 #include "models/model.def"
+#undef VG_MODEL_CHOSEN
 #undef VG_FIELD
 #define VG_FIELD(section, name, type, initial, allowed, unit, help)                                          \
     COPY_##type(out->masking.name, experiment->section.name);
