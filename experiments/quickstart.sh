@@ -57,6 +57,11 @@ step "Fine-tuning: tell calm from aroused in synthetic subjects never seen"
 run "$vagus" finetune experiments/finetune/quickstart.yaml \
     output_dir="$out/finetune" "data.stores=[$out/ecg.h5]" checkpoint.init_from="$out/pretrain"
 
+# A step that ends well and leaves nothing has not ended well.
+for file in "$out/ecg.h5" "$out/pretrain/checkpoints/best/model.safetensors" "$out/finetune/results.json"; do
+    [ -s "$file" ] || { echo "quickstart.sh: $file was not made" >&2; exit 1; }
+done
+
 step "Made in $((SECONDS / 60)) min $((SECONDS % 60)) s"
 find "$out" -mindepth 1 -maxdepth 2 | LC_ALL=C sort | while read -r path; do
     printf '  %6s  %s\n' "$(du -sh "$path" | cut -f 1)" "$path"
