@@ -625,6 +625,14 @@ static void add_aliases(vg_text *out, const vg_schema *schema, const vg_schema_f
     if (any) vg_text_add(out, ")");
 }
 
+/* How much of `allowed` to show: a generated list of names ends in " | ". */
+static int shown_length(const char *allowed)
+{
+    size_t length = strlen(allowed);
+    while (length && strchr(" |", allowed[length - 1])) length--;
+    return (int)length;
+}
+
 vg_status vg_schema_help(const vg_schema *schema, char **text)
 {
     vg_text out = {0};
@@ -637,8 +645,8 @@ vg_status vg_schema_help(const vg_schema *schema, char **text)
         }
         vg_text_add(&out, "  %s", field->path);
         add_aliases(&out, schema, field);
-        vg_text_add(&out, ": %s%s%s%s%s", type_text(field->type), field->unit[0] ? " of " : "", field->unit,
-                    field->allowed[0] ? ", " : "", field->allowed);
+        vg_text_add(&out, ": %s%s%s%s%.*s", type_text(field->type), field->unit[0] ? " of " : "", field->unit,
+                    field->allowed[0] ? ", " : "", shown_length(field->allowed), field->allowed);
         if (field->initial)
             vg_text_add(&out, "; default %s\n", field->initial[0] ? field->initial : "empty");
         else
@@ -649,11 +657,16 @@ vg_status vg_schema_help(const vg_schema *schema, char **text)
 }
 
 /* A table's cell: '|' would end it. */
-static void add_cell(vg_text *out, const char *string)
+static void add_cut_cell(vg_text *out, const char *string, int length)
 {
     vg_text_add(out, " ");
-    for (const char *at = string; *at; at++) vg_text_add(out, *at == '|' ? "\\%c" : "%c", *at);
+    for (int i = 0; i < length; i++) vg_text_add(out, string[i] == '|' ? "\\%c" : "%c", string[i]);
     vg_text_add(out, " |");
+}
+
+static void add_cell(vg_text *out, const char *string)
+{
+    add_cut_cell(out, string, (int)strlen(string));
 }
 
 vg_status vg_schema_markdown(const vg_schema *schema, char **text)
@@ -685,7 +698,7 @@ vg_status vg_schema_markdown(const vg_schema *schema, char **text)
         vg_text_add(&out, " |");
         add_cell(&out, type_text(field->type));
         add_cell(&out, field->initial ? field->initial : "required");
-        add_cell(&out, field->allowed);
+        add_cut_cell(&out, field->allowed, shown_length(field->allowed));
         add_cell(&out, field->unit);
         add_cell(&out, field->help);
         vg_text_add(&out, "\n");

@@ -3,8 +3,10 @@
 cases.txt holds one case a line: "filter NAME btype order low high rate" or "resample NAME up down"; NAME.in is
 the signal (float64), NAME.out the answer. Ends with 77 when SciPy is missing.
 """
+import os
 import sys
 
+os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")  # Debian 12's OpenBLAS misjudges newer processors
 try:
     import numpy as np
     from scipy import signal
