@@ -122,7 +122,8 @@ static vg_status look(const char *path, const char *checkpoints, struct content 
 
 static vg_status check_mode(const char *path, vg_rundir_mode mode, const struct content *content)
 {
-    if (mode == VG_RUNDIR_NEW && content->run && content->work)
+    /* Beside a configuration or log, a file that is not ours (results, folders of folds) is work as well. */
+    if (mode == VG_RUNDIR_NEW && content->run && (content->work || content->stranger[0]))
         return vg_fail(VG_ERR_CONFIG, "%s already holds a run; resume it, or choose another output_dir",
                        path);
     if (mode == VG_RUNDIR_RESUME && !content->run)

@@ -85,6 +85,14 @@ static void test_who_may_open(void **state)
     /* Nothing was computed yet: a new run may take the folder. */
     assert_ok(vg_rundir_open(path, VG_RUNDIR_NEW, &run));
     assert_false(vg_rundir_resumed(run));
+    vg_rundir_close(run);
+    /* A file of a kind that nobody here knows is work too. */
+    put(path, "results.json", "{}\n");
+    assert_fails(vg_rundir_open(path, VG_RUNDIR_NEW, &run), VG_ERR_CONFIG, "already holds a run; resume it");
+    char *results = support_path(path, "results.json");
+    assert_ok(vg_file_remove(results));
+    free(results);
+    assert_ok(vg_rundir_open(path, VG_RUNDIR_NEW, &run));
     put(path, "metrics.jsonl", "{\"step\": 1}\n");
     vg_rundir_close(run);
     assert_fails(vg_rundir_open(path, VG_RUNDIR_NEW, &run), VG_ERR_CONFIG, "already holds a run; resume it");

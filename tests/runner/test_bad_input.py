@@ -111,6 +111,11 @@ def checkpoints():
         run(*other, f"output_dir=runs/lie{number}", expect=1, says="model.safetensors")
     write_bytes(target, weights)
     run(*other, "output_dir=runs/good")
+    # A fine-tuning that is done is neither gone over nor taken away, whatever the settings.
+    results = read("runs/good/results.json")
+    for words in ([], ["optimizer.lr=1e-4"]):
+        run(*other, "output_dir=runs/good", *words, expect=2, says=["runs/good", "already holds a run"])
+        assert read("runs/good/results.json") == results
 
 
 def places():
@@ -120,6 +125,16 @@ def places():
     write("mine/thesis.txt", "not a run")
     run("pretrain", "tiny.yaml", "output_dir=mine", expect=2, says="mine")
     assert os.listdir("mine") == ["thesis.txt"]
+    # What a run that fails at once leaves of a folder is what was there before it.
+    os.makedirs("hidden")
+    write("hidden/.keep", "mine")
+    run("pretrain", "tiny.yaml", "output_dir=hidden", "data.stores=[none.h5]", expect=1, says="none.h5")
+    assert os.listdir("hidden") == [".keep"]
+    # Killed before it had done anything, it may be begun again with other settings.
+    os.makedirs("early")
+    write("early/config.yaml", "name: early\n")
+    run("pretrain", "tiny.yaml", "output_dir=early", "train.max_steps=1")
+    assert "max_steps: 1" in read("early/config.yaml").decode()
     if os.geteuid() != 0:
         os.makedirs("locked", mode=0o500)
         run("pretrain", "tiny.yaml", "output_dir=locked/run", expect=1, says=["locked", "ermission"])

@@ -1,8 +1,10 @@
 #include "experiments/runner/training/run.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/file.h"
 #include "core/log.h"
@@ -46,7 +48,8 @@ vg_status vg_run_open(const vg_experiment *experiment, vg_rundir_mode mode, vg_r
     vg_rundir_attach_log(*out, true);
     VG_TRY_OUT(vg_schema_print(&vg_experiment_schema, experiment, &text));
     VG_TRY_OUT(vg_rundir_file(*out, "config.yaml", &path));
-    if (vg_path_exists(path))
+    /* A new run may find the configuration of one that was killed before it had done anything. */
+    if (vg_rundir_resumed(*out) && vg_path_exists(path))
         status = same_configuration(*out, path, text);
     else
         status = vg_file_write(path, text, strlen(text));
@@ -60,18 +63,34 @@ out:
     return status;
 }
 
+/* Removes what vg_run_open() made, by name; a folder that holds anything else stays, whoever put it there. */
+static vg_status discard(const char *folder)
+{
+    static const char *const ours[] = {"config.yaml", "log.txt", "checkpoints"};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        char *path;
+        VG_TRY(vg_path_join(folder, ours[i], &path));
+        vg_status status = vg_path_is_folder(path) ? vg_folder_remove(path) : vg_file_remove(path);
+        free(path);
+        VG_TRY(status);
+    }
+    if (rmdir(folder) != 0 && errno != ENOTEMPTY && errno != EEXIST)
+        return vg_fail(VG_ERR_IO, "cannot remove %s: %s", folder, strerror(errno));
+    return VG_OK;
+}
+
 void vg_run_close(vg_rundir *run, bool began)
 {
     if (!run) return;
     char *path = NULL;
-    /* Everything in a new run's directory is its own: it had to be absent or empty. */
-    bool discard = !began && !vg_rundir_resumed(run) && vg_path_join("", vg_rundir_path(run), &path) == VG_OK;
+    bool unwanted =
+        !began && !vg_rundir_resumed(run) && vg_path_join("", vg_rundir_path(run), &path) == VG_OK;
     vg_rundir_close(run);
-    if (discard) {
+    if (unwanted) {
         /* What brought us here is the cause to tell, not a folder that cannot be removed. */
         char cause[1024];
         snprintf(cause, sizeof cause, "%s", vg_cause());
-        if (vg_folder_remove(path) != VG_OK) vg_warn("%s", vg_cause());
+        if (discard(path) != VG_OK) vg_warn("%s", vg_cause());
         (void)vg_fail(VG_ERR_IO, "%s", cause);
     }
     free(path);
