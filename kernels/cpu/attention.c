@@ -5,7 +5,15 @@
  * maximum, the sum and the rescaling of the softmax are then plain vector operations without a shuffle, keys
  * and values are read where they stand, and only the block of queries has to be turned. Backward goes over
  * blocks of queries too: a head's dK and dV collect in memory in a fixed order, so the result does not
- * depend on the number of threads. */
+ * depend on the number of threads.
+ *
+ * GFLOP/s on one core of an AMD EPYC (Zen 5) that other work shared, T = 1281, 2026-11, counting two products
+ * forward and five backward; oneDNN's matrix products reach 210 to 240 there:
+ *
+ *                       D = 128, H = 2, B = 8   D = 16, H = 4, B = 16
+ * forward, backward          185, 190                136, 157
+ * with dropout               171, 185                 95, 128
+ */
 #include <math.h>
 
 #include "kernels/cpu/cpu.h"

@@ -13,9 +13,14 @@
 /* FEW: input channels up to which forward is ours. DEPTH: how many weights a tile sums at once, so that its
  * right side stays in the first cache; DW_DEPTH: how many rows, fewer because the columns of dy it walks down
  * stand O floats apart and share few sets of that cache. ROWS: rows of y made at once. WIDTH: columns of dw
- * in a task. GFLOP/s on one core of an AMD EPYC (Zen 5), 2026-11, B = 8, T = 1280: 1->64 K65   64->128 K33
- * 128->256 K17 forward          207          227           238        (oneDNN's of 1->64: 62) dw 151 216 173
- * (oneDNN's, two cores: 275 302 323) */
+ * in a task. GFLOP/s on one core of an AMD EPYC (Zen 5) that other work shared, 2026-11, B = 8, T = 1280:
+ *
+ *                1->64 K65  64->128 K33  128->256 K17
+ * y   ours          207          -            -
+ *     oneDNN         64         167          182
+ * dw  ours          140         213        134..173 (db and the ReLU's slope included)
+ *     oneDNN        147         105          112
+ */
 enum { FEW = 4, DEPTH = 128, DW_DEPTH = 48, ROWS = 48, WIDTH = 64, DW_TASKS = 64 };
 
 typedef struct conv {

@@ -1,11 +1,18 @@
 /* Linear layers: oneDNN multiplies, our own passes add activation and dropout.
  *
- * Forward is a matmul primitive, which adds the bias and lets oneDNN choose the order of the weights; its
- * ReLU is not used, since it turns NaN into 0 (2.6.3: a diverged run would look healthy), and a pass over y
- * for dropout is needed anyway. Backward is dnnl_sgemm, which was faster there. GFLOP/s on 2 cores of an AMD
- * EPYC (Zen 5), 10248 rows, 2026-11: 256->768  256->256  256->1024  1024->256  64->256 y matmul      476 481
- * 470        462        498      (dnnl_sgemm 427 436 477 322 452) dx sgemm      439       456       429 468
- * 466 dw sgemm      443       433       384        368        448      (matmul 369 377 395 322 327) */
+ * Forward is a matmul primitive, which adds the bias and lets oneDNN choose the order of the weights. Its
+ * ReLU is not used: it turns NaN into 0 (2.6.3), so a diverged run would look healthy, and dropout needs a
+ * pass over y anyway. Backward is dnnl_sgemm: about even with matmul for dx, faster for most dw, and it adds
+ * to what is there. GFLOP/s with 10248 rows (64->256: 20496), two cores of an AMD EPYC (Zen 5), 2026-11:
+ *
+ *              256->768  256->256  256->1024  1024->256  64->256
+ * y  matmul       476       481       470        462       498
+ *    sgemm        427       436       477        322       452
+ * dx matmul       450       456       461        403       496
+ *    sgemm        439       456       429        468       466
+ * dw matmul       369       377       395        322       327
+ *    sgemm        443       433       384        368       448
+ */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/onednn.h"
