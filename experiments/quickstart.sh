@@ -17,6 +17,9 @@ if [ $# -eq 1 ]; then
 fi
 cd "$(dirname "$0")/.."
 
+# Threads that wait sleep: on a machine that is also busy with other things, a spinning one keeps the other from its core.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
+
 step() { printf '\n== %s\n' "$*"; }
 run() { printf '$ %s\n' "$*"; "$@"; }
 
