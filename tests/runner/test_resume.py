@@ -72,8 +72,26 @@ with Folder():
     a, b = lines("runs/whole/metrics.jsonl"), lines(folder + "/metrics.jsonl")
     assert a == b
 
-    # Other settings are another run.
+    # Stopped before its first step, it measures nothing twice; and what was never validated has no best.
+    for place, words in (("runs/at-once", []), ("runs/at-once-unvalidated", ["data.validation=0"])):
+        words = ["pretrain", "tiny.yaml", "output_dir=" + place, "train.epochs=1", "threads=1", *words]
+        process = start(*words)
+        while process.poll() is None and not os.path.exists(place + "/config.yaml"):
+            time.sleep(0.0005)
+        process.send_signal(signal.SIGTERM)
+        told = "".join(process.communicate())
+        assert process.returncode == 75, (process.returncode, told)
+        run(*words, "--resume")
+        validated = "data.validation=0" not in words
+        assert [line["step"] for line in lines(place + "/metrics.jsonl")].count(0) == validated
+        assert os.path.lexists(place + "/checkpoints/best") == validated
+
+    # Other settings are another run, and so is other data under the same name.
     run("pretrain", "tiny.yaml", "output_dir=" + folder, "--resume", "optimizer.lr=1e-4", expect=2, says="lr:")
+    os.rename("ecg.h5", "kept.h5")
+    synth(rate=125)
+    run("pretrain", "tiny.yaml", "output_dir=" + folder, "--resume", expect=1, says=["125 Hz", "data.stores"])
+    os.replace("kept.h5", "ecg.h5")
 
     # Fine-tuning: folds that are done are not run again, the one that was cut off goes on.
     run("pretrain", "tiny.yaml")

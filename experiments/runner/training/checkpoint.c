@@ -96,7 +96,8 @@ vg_status vg_checkpoint_save(vg_rundir *run, vg_model *model, const vg_optimizer
         return vg_context(status, "the checkpoint of step %lld was not saved; earlier ones are intact",
                           (long long)state->step);
     }
-    if (state->best_step == state->step) VG_TRY(vg_rundir_mark_best(run, state->step));
+    /* 0: nothing was validated yet; a run stopped before its first step has no best. */
+    if (state->best_step && state->best_step == state->step) VG_TRY(vg_rundir_mark_best(run, state->step));
     return vg_rundir_prune(run, keep);
 }
 

@@ -63,6 +63,10 @@ vg_status vg_validate(const vg_training *training, vg_model *model, const int64_
     VG_TRY(vg_model_zero_stats(model));
     VG_TRY(run_over(training, model, segments, count, VG_PASS_EVALUATE, NULL, NULL));
     VG_TRY(vg_model_read_stats(model, &sum, &divisor));
+    if (!isfinite(sum))
+        return vg_fail(VG_ERR_NUMERIC,
+                       "the validation loss is not finite; a lower optimizer.lr, a longer warm-up or "
+                       "optimizer.clip_norm=1 usually helps; earlier checkpoints are intact");
     if (!(divisor > 0))
         return vg_fail(
             VG_ERR_DATA,
@@ -82,7 +86,14 @@ static vg_status take_probabilities(vg_model *model, vg_tensor out, const vg_bat
     (void)model;
     VG_ASSERT(out.dtype == VG_F32);
     memcpy(list->logits, out.data, (size_t)batch->count * sizeof(float));
-    for (int64_t i = 0; i < batch->count; i++) *list->next++ = 1 / (1 + exp(-(double)list->logits[i]));
+    for (int64_t i = 0; i < batch->count; i++) {
+        if (!isfinite(list->logits[i]))
+            return vg_fail(VG_ERR_NUMERIC,
+                           "the classifier's answer to segment %" PRId64 " is not finite; a lower "
+                           "optimizer.lr or optimizer.clip_norm=1 usually helps",
+                           batch->segments[i]);
+        *list->next++ = 1 / (1 + exp(-(double)list->logits[i]));
+    }
     return VG_OK;
 }
 
@@ -159,11 +170,13 @@ static vg_status close_epoch(loop *l)
     const vg_experiment *e = l->training->experiment;
     vg_trainer_state *state = &l->state;
     bool last = state->epoch + 1 >= e->train.epochs || out_of_steps(l);
+    bool validated =
+        l->training->validation_count && ((state->epoch + 1) % e->train.validate_every == 0 || last);
     vg_measure measures[2];
     int count = 0;
     if (state->loss_count > 0)
         measures[count++] = (vg_measure){"train.epoch_loss", state->loss_sum / state->loss_count};
-    if (l->training->validation_count && ((state->epoch + 1) % e->train.validate_every == 0 || last)) {
+    if (validated) {
         VG_TRY(vg_validate(l->training, l->model, l->training->validation, l->training->validation_count,
                            &state->last_loss));
         measures[count++] = (vg_measure){"validation.loss", state->last_loss};
@@ -177,7 +190,7 @@ static vg_status close_epoch(loop *l)
         }
     }
     VG_TRY(vg_tracker_write(&l->tracker, state->epoch, state->step, measures, count));
-    if (l->training->validation_count)
+    if (validated)
         vg_info("%s: epoch %" PRId64 "/%" PRId64 ", step %" PRId64
                 ": training loss %.4f, validation loss %.4f%s",
                 l->training->what, state->epoch + 1, e->train.epochs, state->step,
@@ -236,6 +249,20 @@ static vg_status load_encoder(loop *l, const char *folder)
     return status;
 }
 
+/* A store imported anew under the same name would go unnoticed otherwise. */
+static vg_status check_data(const loop *l, const char *folder)
+{
+    char *path;
+    vg_preprocessing contract;
+    VG_TRY(vg_path_join(folder, "preprocessing.json", &path));
+    vg_status status = vg_preprocessing_read(path, &contract);
+    if (status == VG_OK)
+        status = vg_preprocessing_check(&contract, "the run that is to go on",
+                                        &l->training->corpus->preprocessing, "data.stores");
+    free(path);
+    return status;
+}
+
 /* Fresh weights and the measurements of step 0, or everything from the last checkpoint. */
 static vg_status begin(loop *l)
 {
@@ -243,14 +270,17 @@ static vg_status begin(loop *l)
     char *folder = NULL;
     vg_status status = vg_rundir_resumed(t->run) ? vg_rundir_last(t->run, NULL, &folder) : VG_ERR_NOT_FOUND;
     if (status == VG_OK) {
-        status = vg_checkpoint_load(folder, l->model, l->optimizer, &l->state);
+        status = check_data(l, folder);
+        if (status == VG_OK) status = vg_checkpoint_load(folder, l->model, l->optimizer, &l->state);
         if (status == VG_OK) vg_info("%s: goes on from %s", t->what, folder);
         free(folder);
         VG_TRY(status);
-        VG_TRY(vg_rundir_rewind_metrics(t->run, l->state.step));
+        /* Stopped before the first step, it measures the untrained model again. */
+        VG_TRY(vg_rundir_rewind_metrics(t->run, l->state.step ? l->state.step : -1));
         if (l->state.best_step && l->state.best_step == l->state.step)
             VG_TRY(vg_rundir_mark_best(t->run, l->state.step));
-        return VG_OK;
+        /* A run killed after its last checkpoint had not tidied up yet. */
+        return vg_rundir_prune(t->run, t->experiment->checkpoint.keep);
     }
     if (status != VG_ERR_NOT_FOUND) return status;
     VG_TRY(vg_rundir_rewind_metrics(t->run, -1)); /* a run killed before its first checkpoint begins anew */
@@ -289,6 +319,8 @@ vg_status vg_train(const vg_training *training, vg_trained *out)
     VG_TRY_OUT(
         vg_loader_create(training->corpus, training->train, training->train_count, &loading, &l.loader));
     VG_TRY_OUT(vg_setup_schedule(e, vg_loader_steps(l.loader), &l.schedule));
+    /* A batch larger than the data is never full: no memory for what cannot come. */
+    if (options.max_batch > training->train_count) options.max_batch = training->train_count;
     VG_TRY_OUT(vg_model_create(training->kernels, &options, &l.model));
     vg_model_freeze_encoder(l.model, e->train.freeze_encoder);
     VG_TRY_OUT(vg_optimizer_create(training->kernels, vg_model_parameters(l.model), &rule, &l.optimizer));
