@@ -35,18 +35,22 @@ static vg_status finetune_metric(const vg_experiment *experiment, const char *na
         return vg_fail(VG_ERR_CONFIG, "metric '%s': write METHOD.METRIC, for example scratch.validation_loss",
                        name);
     if (strcmp(dot, ".validation_loss")) VG_TRY(vg_metric_parse(dot + 1, &wanted));
-    VG_TRY(vg_crossvalidation_run(experiment, VG_RUNDIR_AUTO, NULL, &results));
-    vg_status status = VG_ERR_CONFIG;
+    /* Asked before the folds are run, not after hours. */
     size_t length = (size_t)(dot - name);
-    for (int m = 0; m < results.method_count; m++) {
-        if (strlen(results.methods[m]) != length || strncmp(results.methods[m], name, length)) continue;
-        *metric =
-            wanted == VG_METRIC_COUNT ? results.validation_loss[m] : results.metrics[m].summary[wanted].mean;
-        status = VG_OK;
-    }
+    const vg_strings *methods = &experiment->evaluation.methods;
+    size_t m = 0;
+    while (m < methods->count &&
+           (strlen(methods->items[m]) != length || strncmp(methods->items[m], name, length)))
+        m++;
+    if (m == methods->count)
+        return vg_fail(VG_ERR_CONFIG, "metric '%s': '%.*s' is none of evaluation.methods", name, (int)length,
+                       name);
+    VG_TRY(vg_crossvalidation_run(experiment, VG_RUNDIR_AUTO, NULL, &results));
+    /* Results are in the order of the methods. */
+    *metric =
+        wanted == VG_METRIC_COUNT ? results.validation_loss[m] : results.metrics[m].summary[wanted].mean;
     vg_results_free(&results);
-    if (status == VG_OK) return VG_OK;
-    return vg_fail(status, "metric '%s': no such method in evaluation.methods", name);
+    return VG_OK;
 }
 
 static vg_status run_trial(void *context, int trial, const char *const *keys, const char *const *values,

@@ -39,7 +39,7 @@ typedef struct outcome {
 typedef vg_status (*method_function)(study *s, const vg_fold *fold, const char *folder, outcome *result);
 
 static vg_status train_and_test(study *s, const vg_fold *fold, const char *folder, const char *init_from,
-                                outcome *result)
+                                const char *what, outcome *result)
 {
     vg_rundir *run = NULL;
     vg_trained trained = {0};
@@ -54,7 +54,7 @@ static vg_status train_and_test(study *s, const vg_fold *fold, const char *folde
                             .validation_count = fold->validation_count,
                             .head = VG_HEAD_CLASSIFICATION,
                             .init_from = init_from,
-                            .what = "finetune"};
+                            .what = what};
     VG_TRY_OUT(vg_rundir_open(folder, VG_RUNDIR_AUTO, &run));
     training.run = run;
     VG_TRY_OUT(vg_train(&training, &trained));
@@ -78,12 +78,12 @@ out:
 
 static vg_status method_pretrained(study *s, const vg_fold *fold, const char *folder, outcome *result)
 {
-    return train_and_test(s, fold, folder, s->pretrained, result);
+    return train_and_test(s, fold, folder, s->pretrained, "finetune pretrained", result);
 }
 
 static vg_status method_scratch(study *s, const vg_fold *fold, const char *folder, outcome *result)
 {
-    return train_and_test(s, fold, folder, NULL, result);
+    return train_and_test(s, fold, folder, NULL, "finetune scratch", result);
 }
 
 static vg_status method_heart_rate(study *s, const vg_fold *fold, const char *folder, outcome *result)
@@ -278,6 +278,11 @@ static vg_status prepare_fold(study *s, int64_t number, vg_fold *fold)
     VG_TRY(vg_fold_check_labels(s->corpus, fold, false));
     fold->train_count =
         vg_setup_limit(fold->train, fold->train_count, e->data.max_segments, e->seed, (uint32_t)number + 2);
+    fold->validation_count =
+        vg_setup_limit(fold->validation, fold->validation_count, e->train.validation_segments, e->seed,
+                       (uint32_t)number + 2 + VG_SPLIT_MAX_FOLDS);
+    if (e->data.max_segments && vg_fold_check_labels(s->corpus, fold, false) != VG_OK)
+        return vg_context(VG_ERR_DATA, "with data.max_segments = %" PRId64, e->data.max_segments);
     VG_TRY(vg_setup_normalize(e, s->corpus, fold->train, fold->train_count));
     VG_TRY(vg_fold_shared(s->corpus, fold, VG_SPLIT_SUBJECT, &shared));
     vg_info("fold %" PRId64 " of %d (%s): %" PRId64 " segments to train on, %" PRId64 " to validate, %" PRId64
