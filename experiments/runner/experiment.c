@@ -61,6 +61,11 @@ static vg_status check(const vg_experiment *e, const char *path)
     if (e->train.micro_batch > e->train.batch_size)
         return vg_fail(VG_ERR_CONFIG, "%s: train.micro_batch (%lld) is larger than train.batch_size (%lld)",
                        path, (long long)e->train.micro_batch, (long long)e->train.batch_size);
+    if (e->early_stopping.patience != VG_NULL_INT && e->data.validation == 0)
+        return vg_fail(VG_ERR_CONFIG,
+                       "%s: early_stopping.patience waits for the validation loss and data.validation is 0; "
+                       "set some data aside, or patience to null",
+                       path);
     if (e->scheduler.min_lr > e->optimizer.lr)
         return vg_fail(VG_ERR_CONFIG, "%s: scheduler.min_lr is above optimizer.lr", path);
     return VG_OK;

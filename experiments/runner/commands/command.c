@@ -66,5 +66,5 @@ vg_status vg_run_help(const char *command, const char *what)
 
 void vg_run_name_files(const char *output_dir, const char *files)
 {
-    printf("\nin %s: %s  metrics.jsonl  log.txt  config.yaml\n", output_dir, files);
+    printf("\nin %s: %s  log.txt  config.yaml\n", output_dir, files);
 }

@@ -18,7 +18,10 @@ vg_status vg_command_pretrain(int argc, char **argv)
         status = vg_pretrain_run(&experiment, arguments.resume ? VG_RUNDIR_RESUME : VG_RUNDIR_NEW, stdout,
                                  &result);
     vg_signals_uninstall();
-    if (status == VG_OK) vg_run_name_files(experiment.output_dir, "checkpoints/best  result.json");
+    if (status == VG_OK)
+        vg_run_name_files(experiment.output_dir, result.best_step
+                                                     ? "checkpoints/best  result.json  metrics.jsonl"
+                                                     : "checkpoints  result.json  metrics.jsonl");
     vg_experiment_free(&experiment);
     return status;
 }
