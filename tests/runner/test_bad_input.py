@@ -46,6 +46,8 @@ def configurations():
     experiment(PRETRAIN, "model.conv_kernels=[4,5]", says=["conv_kernels", "odd"])
     experiment(PRETRAIN, "model.conv_kernels=[5]", says="conv_kernels")
     experiment(PRETRAIN, "train.micro_batch=9", says="micro_batch")
+    experiment(PRETRAIN, "train.epochs=0", says="train.epochs")
+    experiment(PRETRAIN, "data.validation=0", "early_stopping.patience=3", says=["patience", "data.validation"])
     assert not os.path.exists("runs"), "a refused configuration left a run behind"
 
 
@@ -111,6 +113,11 @@ def checkpoints():
         run(*other, f"output_dir=runs/lie{number}", expect=1, says="model.safetensors")
     write_bytes(target, weights)
     run(*other, "output_dir=runs/good")
+    predictions = "runs/good/pretrained/fold-000/predictions.json"
+    whole = read(predictions)
+    write_bytes(predictions, whole[:50])
+    run(*other, "output_dir=runs/good", "--resume", expect=1, says=[predictions, "remove it"])
+    write_bytes(predictions, whole)
     # A fine-tuning that is done is neither gone over nor taken away, whatever the settings.
     results = read("runs/good/results.json")
     for words in ([], ["optimizer.lr=1e-4"]):

@@ -194,6 +194,8 @@ static vg_status run_method(study *s, int method, int64_t number, const vg_fold 
     VG_TRY_OUT(vg_path_join(folder, "predictions.json", &path));
     if (vg_path_exists(path)) {
         status = read_outcome(path, fold, result);
+        if (status == VG_ERR_FORMAT)
+            vg_context(status, "a file of predictions is damaged, remove it and its fold is run again");
         goto out;
     }
     VG_TRY_OUT(methods[method].run(s, fold, folder, result));
@@ -285,10 +287,12 @@ static vg_status prepare_fold(study *s, int64_t number, vg_fold *fold)
         return vg_context(VG_ERR_DATA, "with data.max_segments = %" PRId64, e->data.max_segments);
     VG_TRY(vg_setup_normalize(e, s->corpus, fold->train, fold->train_count));
     VG_TRY(vg_fold_shared(s->corpus, fold, VG_SPLIT_SUBJECT, &shared));
-    vg_info("fold %" PRId64 " of %d (%s): %" PRId64 " segments to train on, %" PRId64 " to validate, %" PRId64
+    /* Only a fold that leaves one subject out has a name that says more than its number. */
+    bool named = !strcmp(vg_experiment_choice(e, "evaluation.split"), "loso");
+    vg_info("fold %" PRId64 " of %d%s%s: %" PRId64 " segments to train on, %" PRId64 " to validate, %" PRId64
             " to test; %" PRId64 " subjects on both sides",
-            number + 1, s->split->count, fold->name, fold->train_count, fold->validation_count,
-            fold->test_count, shared);
+            number + 1, s->split->count, named ? ", without " : "", named ? fold->name : "",
+            fold->train_count, fold->validation_count, fold->test_count, shared);
     return VG_OK;
 }
 

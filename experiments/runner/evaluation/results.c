@@ -105,13 +105,15 @@ static void by_fold(const vg_metrics_grouped *metrics, vg_metric metric, double 
     for (int64_t g = 0; g < metrics->group_count; g++) values[g] = metrics->groups[g].value[metric];
 }
 
-static void print_difference(FILE *out, const vg_results *r, int a, int b, double *values)
+static void print_difference(FILE *out, const vg_results *r, int a, int b, double *values, bool *titled)
 {
     int64_t n = r->metrics[a].group_count;
     vg_comparison comparison;
     by_fold(&r->metrics[a], VG_METRIC_BALANCED_ACCURACY, values);
     by_fold(&r->metrics[b], VG_METRIC_BALANCED_ACCURACY, values + n);
     if (vg_compare_paired(values, values + n, n, &comparison) != VG_OK) return; /* fewer than two pairs */
+    if (!*titled) fprintf(out, "differences of balanced accuracy, paired over folds [95 %% interval]\n");
+    *titled = true;
     const vg_summary *d = &comparison.difference;
     fprintf(out,
             "  %s - %s: %+.3f [%+.3f, %+.3f], Wilcoxon p = %.3g, better in %" PRId64 " of %" PRId64
@@ -141,9 +143,9 @@ void vg_results_print(const vg_results *r, const vg_experiment *e, FILE *out)
     if (r->method_count < 2 || r->fold_count < 2) return;
     double *values = malloc(2 * (size_t)r->metrics[0].group_count * sizeof *values);
     if (!values) return;
-    fprintf(out, "differences of balanced accuracy, paired over folds [95 %% interval]\n");
+    bool titled = false;
     for (int a = 0; a < r->method_count; a++)
-        for (int b = a + 1; b < r->method_count; b++) print_difference(out, r, a, b, values);
+        for (int b = a + 1; b < r->method_count; b++) print_difference(out, r, a, b, values, &titled);
     free(values);
 }
 
