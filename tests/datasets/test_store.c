@@ -665,7 +665,7 @@ static void test_threads(void **state)
     pthread_t threads[3];
     const char *paths[3][2];
     for (int i = 0; i < 3; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "thread-%d", i);
         paths[i][0] = write_store(name);
         snprintf(name, sizeof name, "broken-%d", i);
