@@ -226,6 +226,33 @@ static vg_status make_split(study *s)
     return status;
 }
 
+/* encoder.json keeps the checkpoint that init_from stood for when the run began: a resumed run takes the very
+ * same one, also when the pre-training went on meanwhile and has a better. */
+static vg_status recorded_encoder(const char *path, char **folder)
+{
+    vg_json *json;
+    const char *text;
+    VG_TRY(vg_json_read(path, &json));
+    vg_status status = vg_json_get_string(json, NULL, "checkpoint", &text);
+    if (status == VG_OK) status = vg_checkpoint_find(text, folder);
+    vg_json_destroy(json);
+    return status;
+}
+
+static vg_status record_encoder(const study *s)
+{
+    char *path;
+    if (!s->pretrained) return VG_OK;
+    VG_TRY(vg_rundir_file(s->run, "encoder.json", &path));
+    vg_json_writer json = vg_json_writer_make(true);
+    vg_json_begin_object(&json, NULL);
+    vg_json_put_string(&json, "checkpoint", s->pretrained);
+    vg_json_end(&json);
+    vg_status status = vg_json_write(&json, path);
+    free(path);
+    return status;
+}
+
 /* The preprocessing that the pre-trained model was trained on must be that of the data. */
 static vg_status find_pretrained(study *s)
 {
@@ -234,11 +261,15 @@ static vg_status find_pretrained(study *s)
         return vg_fail(VG_ERR_CONFIG,
                        "evaluation.methods has 'pretrained', so checkpoint.init_from must name the run "
                        "directory of a pre-training; or leave that method out");
-    VG_TRY(vg_checkpoint_find(e->checkpoint.init_from, &s->pretrained));
     char *path;
+    VG_TRY(vg_rundir_file(s->run, "encoder.json", &path));
+    vg_status status = vg_path_exists(path) ? recorded_encoder(path, &s->pretrained)
+                                            : vg_checkpoint_find(e->checkpoint.init_from, &s->pretrained);
+    free(path);
+    VG_TRY(status);
     vg_preprocessing contract, data = s->corpus->preprocessing;
     VG_TRY(vg_path_join(s->pretrained, "preprocessing.json", &path));
-    vg_status status = vg_preprocessing_read(path, &contract);
+    status = vg_preprocessing_read(path, &contract);
     free(path);
     VG_TRY(status);
     VG_TRY(vg_normalize_parse(vg_experiment_choice(e, "data.normalize"), &data.normalize));
@@ -338,13 +369,14 @@ vg_status vg_crossvalidation_run(const vg_experiment *experiment, vg_rundir_mode
     VG_TRY_OUT(vg_run_open(experiment, mode, &s.run));
     VG_TRY_OUT(prepare(&s));
     began = true;
+    VG_TRY_OUT(record_encoder(&s));
     VG_TRY_OUT(vg_results_make(names, count, s.corpus->segment_count, results));
     int64_t folds = s.split->count;
     if (experiment->evaluation.max_folds && experiment->evaluation.max_folds < folds)
         folds = experiment->evaluation.max_folds;
     for (int64_t f = 0; f < folds; f++) VG_TRY_OUT(run_fold(&s, f, &s.split->folds[f], results));
     VG_TRY_OUT(vg_results_compute(results));
-    VG_TRY_OUT(vg_results_write(results, s.corpus, s.run));
+    VG_TRY_OUT(vg_results_write(results, experiment, s.corpus, s.run));
     if (out) {
         vg_results_print(results, experiment, out);
         if (folds < s.split->count)

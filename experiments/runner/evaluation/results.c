@@ -176,12 +176,15 @@ static void put_metrics(vg_json_writer *json, const char *name, const vg_metrics
     vg_json_end(json);
 }
 
-static vg_status write_json(const vg_results *r, const vg_rundir *run)
+static vg_status write_json(const vg_results *r, const vg_experiment *e, const vg_rundir *run)
 {
     char *path;
     VG_TRY(vg_rundir_file(run, "results.json", &path));
     vg_json_writer json = vg_json_writer_make(true);
     vg_json_begin_object(&json, NULL);
+    vg_json_put_string(&json, "target", e->data.target);
+    vg_json_put_string(&json, "split", vg_experiment_choice(e, "evaluation.split"));
+    vg_json_put_int(&json, "max_folds", e->evaluation.max_folds);
     vg_json_put_int(&json, "folds", r->fold_count);
     vg_json_put_int(&json, "test_segments", r->count);
     vg_json_put_double(&json, "threshold", THRESHOLD);
@@ -236,8 +239,9 @@ static vg_status write_csv(const vg_results *r, const vg_corpus *corpus, const v
     return status;
 }
 
-vg_status vg_results_write(const vg_results *results, const vg_corpus *corpus, const vg_rundir *run)
+vg_status vg_results_write(const vg_results *results, const vg_experiment *experiment,
+                           const vg_corpus *corpus, const vg_rundir *run)
 {
     VG_TRY(write_csv(results, corpus, run));
-    return write_json(results, run);
+    return write_json(results, experiment, run);
 }

@@ -38,7 +38,7 @@ VG_NODISCARD vg_status vg_results_compute(vg_results *results);
 void vg_results_print(const vg_results *results, const vg_experiment *experiment, FILE *out);
 
 /* results.json and predictions.csv in the run directory. */
-VG_NODISCARD vg_status vg_results_write(const vg_results *results, const vg_corpus *corpus,
-                                        const vg_rundir *run);
+VG_NODISCARD vg_status vg_results_write(const vg_results *results, const vg_experiment *experiment,
+                                        const vg_corpus *corpus, const vg_rundir *run);
 
 #endif

@@ -88,7 +88,7 @@ void vg_run_close(vg_rundir *run, bool began)
     vg_rundir_close(run);
     if (unwanted) {
         /* What brought us here is the cause to tell, not a folder that cannot be removed. */
-        char cause[1024];
+        char cause[2048];
         snprintf(cause, sizeof cause, "%s", vg_cause());
         if (discard(path) != VG_OK) vg_warn("%s", vg_cause());
         (void)vg_fail(VG_ERR_IO, "%s", cause);

@@ -129,6 +129,10 @@ vg_status vg_setup_schedule(const vg_experiment *experiment, int64_t steps_per_e
         .warmup_steps = vg_schedule_steps(experiment->scheduler.warmup_epochs, steps_per_epoch),
         .total_steps = total,
     };
+    if (out->warmup_steps >= total && total > 0)
+        vg_warn("the warm-up takes %" PRId64 " steps and the run ends after %" PRId64
+                ", so the learning rate never reaches optimizer.lr; lower scheduler.warmup_epochs",
+                out->warmup_steps, total);
     return vg_schedule_check(out);
 }
 
