@@ -11,6 +11,10 @@
 
 #include "kernels/kernels.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The floating types a backend computes in, as a set. */
 enum { VG__F32 = 1 << VG_F32, VG__F64 = 1 << VG_F64, VG__BF16 = 1 << VG_BF16 };
 
@@ -31,4 +35,7 @@ static inline uint32_t vg__dropout_threshold(const vg_dropout *dropout)
     return (uint32_t)((double)dropout->probability * 65536.0 + 0.5);
 }
 
+#ifdef __cplusplus
+}
+#endif
 #endif

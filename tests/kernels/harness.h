@@ -20,6 +20,21 @@ enum { HARNESS_REDUCED = 0 };
 extern vg_device *harness_device; /* host, where templates live */
 extern vg_kernels *harness_ref;
 
+/* A backend to be judged. */
+typedef struct harness_backend {
+    vg_kernels *kernels; /* its entries may be NULL: such an operation is not judged */
+    vg_dtype type;       /* of the activations: F32 or BF16 */
+    int orders; /* run so many times more, each after set_order(0, 1, ...): the bits must be the same */
+    void (*set_order)(int order);
+} harness_backend;
+
+/* Opens the backends to judge, which harness_teardown() destroys, and returns how many there are. The
+ * harness's own gives those of the registry; it is weak, so a program may bring another (tests/cuda). */
+int harness_open(harness_backend *out, int most);
+
+/* Does any of them serve this operation? */
+bool harness_serves(vg_kernel_id id);
+
 /* Group setup and teardown for cmocka: the device, `ref`, one line on seed and grid. */
 int harness_setup(void **state);
 int harness_teardown(void **state);

@@ -656,6 +656,7 @@ static void case_adamw(void)
     static void test_##op(void **state)                                                                      \
     {                                                                                                        \
         (void)state;                                                                                         \
+        if (!harness_serves(VG_KERNEL_##op)) skip();                                                         \
         checks = 0;                                                                                          \
         case_##op();                                                                                         \
         assert_true(checks > 0);                                                                             \
