@@ -1,0 +1,214 @@
+/* planted CASE: runs one piece of work in eight orders, built with a planted bug or (planted_none) without
+ * one. Exit 0: the results were right and the emulator said nothing; 1: the bug was seen. test_planted.py
+ * wants 1 from every build with a bug, 0 from the one without. */
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include "kernels/cuda/cuda.h"
+#include "tests/cuda/block.h"
+#include "tests/cuda/runtime.h"
+#include "tests/cuda/tile.h"
+
+namespace
+{
+cudaStream_t stream, other_stream;
+std::vector<void *> held;
+
+void must(cudaError_t error)
+{
+    if (error == cudaSuccess) return;
+    printf("seen: %s\n", cudaGetErrorString(error));
+    exit(1);
+}
+void must(vg_status status)
+{
+    if (status == VG_OK) return;
+    printf("refused: %s\n", vg_cause());
+    exit(2);
+}
+
+template <class T> T *on_device(const std::vector<T> &values)
+{
+    void *memory;
+    must(cudaMalloc(&memory, values.size() * sizeof(T)));
+    must(cudaMemcpyAsync(memory, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice, stream));
+    held.push_back(memory);
+    return static_cast<T *>(memory);
+}
+template <class T> std::vector<T> from_device(const T *memory, size_t count)
+{
+    std::vector<T> values(count);
+    must(cudaMemcpyAsync(values.data(), memory, count * sizeof(T), cudaMemcpyDeviceToHost, stream));
+    must(cudaStreamSynchronize(stream));
+    return values;
+}
+
+void expect(double got, double want, const char *what)
+{
+    if (fabs(got - want) <= 1e-5 * (1 + fabs(want))) return;
+    printf("seen: %s is %g and not %g\n", what, got, want);
+    exit(1);
+}
+
+/* Small integers, so that sums are exact. */
+std::vector<float> numbers(size_t count, unsigned seed)
+{
+    std::vector<float> values(count);
+    for (float &value : values) value = (float)((seed = seed * 1664525u + 1013904223u) >> 28) - 7;
+    return values;
+}
+
+vg_tensor tensor(void *data, vg_dtype dtype, std::vector<int64_t> dims)
+{
+    return vg_tensor_make(data, dtype, (int)dims.size(), dims.data());
+}
+
+void tile()
+{
+    const int m = 40, n = 24, k = 56;
+    std::vector<float> a = numbers((size_t)m * k, 1), b = numbers((size_t)k * n, 2);
+    std::vector<uint16_t> short_a, short_b;
+    for (float value : a) short_a.push_back(vg_bf16_from_float(value));
+    for (float value : b) short_b.push_back(vg_bf16_from_float(value));
+    float *c = on_device(std::vector<float>((size_t)m * n, NAN));
+    must((cudaError_t)tile_bf16(on_device(short_a), on_device(short_b), c, m, n, k, stream));
+    std::vector<float> got = from_device(c, (size_t)m * n);
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++) {
+            float sum = 0;
+            for (int l = 0; l < k; l++) sum += a[i * k + l] * b[l * n + j];
+            expect(got[i * n + j], sum, "an element of a product");
+        }
+}
+
+/* With mean 0 and rstd 1 as given, dgamma and dbeta are sums of small integers. */
+void layernorm()
+{
+    const int64_t R = 13, C = 256;
+    std::vector<float> x = numbers(R * C, 3), dy = numbers(R * C, 4), ones(C, 1), zeros(C, 0);
+    vg_layernorm_backward_args args = {};
+    args.dy = tensor(on_device(dy), VG_F32, {1, R, C});
+    args.x = tensor(on_device(x), VG_F32, {1, R, C});
+    args.gamma = tensor(on_device(ones), VG_F32, {C});
+    args.beta = tensor(on_device(zeros), VG_F32, {C});
+    args.mean = tensor(on_device(std::vector<float>(R, 0)), VG_F32, {1, R});
+    args.rstd = tensor(on_device(std::vector<float>(R, 1)), VG_F32, {1, R});
+    args.dx = tensor(on_device(zeros = std::vector<float>(R * C, 0)), VG_F32, {1, R, C});
+    float *dgamma = on_device(std::vector<float>(C, 0)), *dbeta = on_device(std::vector<float>(C, 0));
+    args.dgamma = tensor(dgamma, VG_F32, {C});
+    args.dbeta = tensor(dbeta, VG_F32, {C});
+    std::vector<float> room(vg__cuda_layernorm_scratch(R, C) / sizeof(float), NAN);
+    must(vg__cuda_layernorm_backward(&args, {on_device(room), room.size() * sizeof(float)}, stream));
+    std::vector<float> got_gamma = from_device(dgamma, C), got_beta = from_device(dbeta, C);
+    for (int64_t c = 0; c < C; c++) {
+        float sum = 0, moment = 0;
+        for (int64_t r = 0; r < R; r++) sum += dy[r * C + c], moment += dy[r * C + c] * x[r * C + c];
+        expect(got_gamma[c], moment, "dgamma");
+        expect(got_beta[c], sum, "dbeta");
+    }
+}
+
+void masked_mse()
+{
+    const int64_t n = 1023;
+    std::vector<float> p = numbers(n, 5), t = numbers(n, 6);
+    std::vector<uint8_t> mask(n);
+    double sum = 0, count = 0;
+    for (int64_t i = 0; i < n; i++) {
+        mask[i] = i % 3 == 0;
+        if (mask[i]) sum += (p[i] - t[i]) * (p[i] - t[i]), count++;
+    }
+    vg_masked_mse_args args = {};
+    args.prediction = tensor(on_device(p), VG_F32, {1, n});
+    args.target = tensor(on_device(t), VG_F32, {1, n});
+    args.mask = tensor(on_device(mask), VG_U8, {1, n});
+    args.dprediction = tensor(on_device(std::vector<float>(n, NAN)), VG_F32, {1, n});
+    double *stats = on_device(std::vector<double>{0, 0});
+    args.stats = tensor(stats, VG_F64, {2});
+    must(vg__cuda_masked_mse(
+        &args, {on_device(std::vector<char>(VG__CUDA_SUM_SCRATCH)), VG__CUDA_SUM_SCRATCH}, stream));
+    std::vector<double> got = from_device(stats, 2);
+    expect(got[0], sum, "the loss");
+    expect(got[1], count, "the count");
+}
+
+/* Work that a second stream hands to the first: with an event, and (the bug) without. */
+void streams(bool with_event)
+{
+    std::vector<double> ones(100, 1);
+    double *from = on_device(ones), *to = on_device(std::vector<double>(100, 0));
+    must(cudaStreamSynchronize(stream));
+    cudaEvent_t event;
+    must(cudaEventCreate(&event));
+    must(cudaMemcpyAsync(to, from, 800, cudaMemcpyDeviceToDevice, other_stream));
+    if (with_event) {
+        must(cudaEventRecord(event, other_stream));
+        must(cudaStreamWaitEvent(stream, event, 0));
+    }
+    std::vector<double> got = from_device(to, 100);
+    must(cudaEventDestroy(event));
+    expect(got[99], 1, "what the other stream wrote");
+}
+
+/* The result is read before anyone waited for it. */
+void host_reads_early()
+{
+    std::vector<double> got(100, 0);
+    double *from = on_device(std::vector<double>(100, 1));
+    must(cudaMemcpyAsync(got.data(), from, 800, cudaMemcpyDeviceToHost, stream));
+    double seen = got[99];
+    must(cudaStreamSynchronize(stream));
+    expect(seen, 1, "what the host read");
+}
+
+/* A store four bytes past an allocation. */
+void outside()
+{
+    float *memory = on_device(std::vector<float>(4, 0));
+    must((cudaError_t)tile_wrong(TILE_NOTHING, memory + 3, stream));
+    must(cudaStreamSynchronize(stream));
+}
+
+void host_follows_pointer()
+{
+    float *memory = on_device(std::vector<float>(4, 0));
+    must(cudaStreamSynchronize(stream));
+    printf("%g\n", (double)*(volatile float *)memory);
+}
+} // namespace
+
+int main(int argc, char **argv)
+{
+    const struct {
+        const char *name;
+        std::function<void()> run;
+    } cases[] = {{"tile", tile},
+                 {"layernorm", layernorm},
+                 {"masked_mse", masked_mse},
+                 {"streams", [] { streams(true); }},
+                 {"streams_without_event", [] { streams(false); }},
+                 {"host_reads_early", host_reads_early},
+                 {"outside", outside},
+                 {"host_follows_pointer", host_follows_pointer}};
+    must(cudaStreamCreate(&stream));
+    must(cudaStreamCreate(&other_stream));
+    for (const auto &c : cases) {
+        if (argc != 2 || strcmp(argv[1], c.name)) continue;
+        for (uint64_t order = 0; order <= 8; order++) {
+            emu::set_seed(order);
+            c.run();
+            for (void *memory : held) must(cudaFree(memory));
+            held.clear();
+        }
+        must(cudaStreamDestroy(stream));
+        must(cudaStreamDestroy(other_stream));
+        printf("nothing seen\n");
+        return 0;
+    }
+    fprintf(stderr, "planted CASE\n");
+    return 2;
+}
