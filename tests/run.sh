@@ -74,7 +74,8 @@ quietly build "$build/build.log" cmake --build "$build" -j "$jobs"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}" OMP_WAIT_POLICY=passive
 # Suppressions concern libraries that are not ours; each has its reason beside it.
 support="$PWD/tests/support"
-export ASAN_OPTIONS="detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1"
+# detect_stack_use_after_return stays off: with it gcc 12 misaligns vectors on the stack (gcc bug 110027).
+export ASAN_OPTIONS="detect_stack_use_after_return=0:strict_string_checks=1:check_initialization_order=1"
 export UBSAN_OPTIONS="print_stacktrace=1"
 export LSAN_OPTIONS="suppressions=$support/lsan.supp:print_suppressions=0"
 export TSAN_OPTIONS="suppressions=$support/tsan.supp:second_deadlock_stack=1"
