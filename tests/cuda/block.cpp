@@ -23,6 +23,15 @@
 #define UNSEEN
 #endif
 
+#ifdef EMU_TSAN
+extern "C" void __tsan_read16(void *), __tsan_write16(void *); /* what an instrumented file calls */
+#define READS16(p)  __tsan_read16(const_cast<void *>(p))
+#define WRITES16(p) __tsan_write16(p)
+#else
+#define READS16(p)  ((void)(p))
+#define WRITES16(p) ((void)(p))
+#endif
+
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
 
@@ -76,14 +85,14 @@ Barrier barriers[BARRIERS];
 int ready[MAX_THREADS], ready_count, thread_count, live_count;
 Thread *running;
 const std::function<void()> *body;
-bool broken; /* the block is to be given up */
+bool broken, stuck; /* the block is to be given up; because nobody can go on */
 char *shared;
 Array arrays[64];
 int array_count;
 size_t shared_used;
-std::string message;
+char message[2400];
 uint64_t random_state;
-char start_sync, end_sync;
+char start_sync, end_sync, stop_sync; /* of all threads before they ran, after they left, where they stand */
 
 Thread *pick()
 {
@@ -113,16 +122,26 @@ void go_to(Thread *next)
     fiber_switch(from, next ? next->fiber : fiber_of_thread());
 }
 
-void report(const char *text)
+/* Fibers are left for good when a kernel fails: they may own nothing, hence these are no std::string. */
+void keep(const char *text)
 {
-    if (message.empty()) {
-        message = text;
-        fprintf(stderr, "emu: %s\n", text);
+    if (*message) return;
+    for (size_t i = 0; i + 1 < sizeof message && text[i]; i++) {
+        message[i] = text[i];
+        message[i + 1] = 0;
     }
 }
 
-/* Nobody can go on: who waits where. */
+/* Nobody can go on: the thread of the host says who waits where. */
 [[noreturn]] void deadlock()
+{
+    stuck = broken = true;
+    happens_release(&stop_sync);
+    go_to(nullptr);
+    abort();
+}
+
+void tell_deadlock()
 {
     std::map<std::string, int> places;
     for (int i = 0; i < thread_count; i++) {
@@ -132,9 +151,10 @@ void report(const char *text)
             snprintf(place, sizeof place, "wait in %s at %s:%d", thread.what, thread.file, thread.line);
         places[place]++;
     }
-    std::string all = "no thread of the block can go on:";
+    std::string all;
     for (const auto &place : places) all += " " + std::to_string(place.second) + " " + place.first + ";";
-    fail_thread("%s", all.c_str());
+    fail_host("block (%u, %u, %u): no thread of the block can go on:%s", blockIdx.x, blockIdx.y, blockIdx.z,
+              all.c_str());
 }
 
 void leave()
@@ -219,7 +239,7 @@ void give_up_block()
     }
     for (Barrier &b : barriers) b.arrived = 0;
     ready_count = 0;
-    broken = false;
+    broken = stuck = false;
 }
 
 void run_block(size_t shared_bytes)
@@ -240,14 +260,21 @@ void run_block(size_t shared_bytes)
     happens_release(&start_sync);
     go_to(pick());
     happens_acquire(&end_sync);
-    if (broken)
+    if (broken) {
+        happens_acquire(&stop_sync);
+        if (stuck)
+            tell_deadlock();
+        else
+            fprintf(stderr, "emu: %s\n", message);
         give_up_block();
-    else
+    } else
         end_shared();
 }
 
 void land(const Copy &copy)
 {
+    WRITES16(copy.to);
+    if (copy.valid) READS16(copy.from);
     if (copy.valid)
         memcpy(copy.to, copy.from, 16);
     else
@@ -278,7 +305,8 @@ void fail_thread(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text + used, sizeof text - (size_t)used, format, arguments);
     va_end(arguments);
-    report(text);
+    keep(text);
+    happens_release(&stop_sync);
     if (!running) abort(); /* a kernel's word outside of a kernel */
     broken = true;
     go_to(nullptr);
@@ -292,17 +320,18 @@ void fail_host(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    report(text);
+    if (!*message) fprintf(stderr, "emu: %s\n", text);
+    keep(text);
 }
 
 const char *failure()
 {
-    return message.c_str();
+    return message;
 }
 
 void forget_failure()
 {
-    message.clear();
+    *message = 0;
 }
 
 bool run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()> &function)
@@ -318,7 +347,7 @@ bool run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::function<vo
     for (unsigned number : order) {
         blockIdx = {number % grid.x, number / grid.x % grid.y, number / grid.x / grid.y};
         run_block(shared_bytes);
-        if (!message.empty()) return false;
+        if (*message) return false;
     }
     return true;
 }
@@ -368,6 +397,7 @@ void cp_async(void *to, const void *from, bool valid, const char *file, int line
 {
     if ((uintptr_t)to % 16 || (uintptr_t)from % 16)
         fail_thread("cp.async at %s:%d: an address is not a multiple of 16", file, line);
+    WRITES16(to);
     memset(to, 0xff, 16);
     running->copies.push_back({to, from, valid, running->committed});
 }
@@ -407,6 +437,7 @@ void wait_here(const char *what, const char *file, int line)
     running->what = what;
     running->file = file;
     running->line = line;
+    happens_release(&stop_sync);
     Thread *next = pick();
     if (!next) deadlock();
     go_to(next);
@@ -422,6 +453,7 @@ void let_others()
     if (!random_state) return;
     make_ready(running);
     Thread *next = pick();
+    happens_release(&stop_sync);
     if (next == running)
         next->state = READY;
     else

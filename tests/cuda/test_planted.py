@@ -11,7 +11,7 @@ RIGHT = r"nothing seen"
 RESULT = r"seen: .* is \S+ and not"
 RACE = r"ThreadSanitizer: data race"
 ASAN = r"AddressSanitizer"
-SHARED = r"wrote outside an array of its shared memory|" + ASAN
+SHARED = r"wrote outside an array of its shared memory|index \d+ out of bounds for type|" + ASAN
 DEVICE = r"wrote outside its device memory|" + ASAN
 # program (planted_NAME), case, what its output must show
 CASES = [

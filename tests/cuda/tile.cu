@@ -119,7 +119,9 @@ GPU_KERNEL(64) wrong_kernel(int what, float *memory)
         break;
     default:
         gpu_sync_block();
-        few[t] = gpu_shuffle(few[(t + 32) % 64], 3);
+        const float other = few[(t + 32) % 64];
+        gpu_sync_block(); /* a neighbour may not have read few[t] yet */
+        few[t] = gpu_shuffle(other, 3);
         gpu_bar_sync(1 + t / 32, 32);
         if (t % 32 == 5) memory[t / 32] = few[t];
     }
