@@ -14,7 +14,11 @@
 #ifdef EMU_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
-#ifndef __x86_64__
+/* EMU_UCONTEXT: the portable way, to try it on a processor that has a quicker one. */
+#if defined(__x86_64__) && !defined(EMU_UCONTEXT)
+#define OWN_SWITCH 1
+#else
+#define OWN_SWITCH 0
 #include <ucontext.h>
 #endif
 
@@ -29,7 +33,7 @@ struct Fiber {
     char *stack; /* lowest usable byte; below it lies a page that may not be touched */
     size_t size;
     void (*entry)();
-#ifdef __x86_64__
+#if OWN_SWITCH
     void *top; /* of the stack while not running */
 #else
     ucontext_t context;
@@ -38,7 +42,7 @@ struct Fiber {
     void *tsan;
 };
 
-#ifdef __x86_64__
+#if OWN_SWITCH
 /* Saves what the calling convention lets a function expect to survive a call (rbx, rbp, r12 to r15) on the
  * old stack, notes its top at *rdi, takes rsi as the new stack and restores the same from there.
  * swapcontext() does this too, with two system calls, which would be most of the tests' time. */
@@ -96,7 +100,7 @@ Fiber *fiber_create(void (*entry)())
     fiber->stack = (char *)memory + PAGE;
     fiber->size = STACK;
     fiber->entry = entry;
-#ifdef __x86_64__
+#if OWN_SWITCH
     /* As if first_steps had been interrupted before its first instruction: a return address for it, so that
      * the stack is aligned as after a call, then itself, then six registers. */
     void **top = reinterpret_cast<void **>(fiber->stack + STACK);
@@ -147,7 +151,7 @@ void fiber_switch(Fiber *from, Fiber *to)
 #ifdef EMU_TSAN
     __tsan_switch_to_fiber(to->tsan, __tsan_switch_to_fiber_no_sync);
 #endif
-#ifdef __x86_64__
+#if OWN_SWITCH
     vagus_emu_swap_stacks(&from->top, to->top);
 #else
     swapcontext(&from->context, &to->context);

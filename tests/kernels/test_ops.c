@@ -267,7 +267,7 @@ static void case_attention_backward(void)
 /* {B, R, C, mean of the values} */
 static const int norm_sizes[][4] = {{1, 1, 1, 0},    {2, 3, 2, 0},     {2, 97, 64, 0}, {1, 5, 257, 10},
                                     {3, 2, 1024, 1}, {1, 1281, 33, 0}, {0, 2, 3, 0},   {2, 0, 3, 0},
-                                    {5, 7, 8, 100},  {1, 64, 256, 0}};
+                                    {5, 7, 8, 100},  {1, 64, 256, 0},  {1, 3, 1028, 0}};
 
 static void layernorm_case(const int *size, vg_activation activation, double probability, bool backward)
 {
