@@ -1,4 +1,5 @@
 #include "experiments/runner/evaluation/metrics.h"
+#include "experiments/runner/evaluation/groups.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -140,17 +141,6 @@ vg_status vg_metrics_compute(const float *labels, const double *probabilities, i
     vg_status status = compute(labels, probabilities, NULL, count, threshold, work, out);
     free(work);
     return status;
-}
-
-typedef struct member {
-    int64_t group, item;
-} member;
-
-static int by_group(const void *left, const void *right)
-{
-    const member *a = left, *b = right;
-    if (a->group != b->group) return a->group < b->group ? -1 : 1;
-    return (a->item > b->item) - (a->item < b->item);
 }
 
 /* The summaries over the groups, from their metrics. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/random.h"
+#include "experiments/runner/evaluation/groups.h"
 
 /* ---- Distributions -------------------------------------------------------------------------------- */
 
@@ -130,17 +131,6 @@ char *vg_summary_format(const vg_summary *summary, int digits, char *text, size_
 }
 
 /* ---- Bootstrap ------------------------------------------------------------------------------------ */
-
-typedef struct member {
-    int64_t group, item;
-} member;
-
-static int by_group(const void *left, const void *right)
-{
-    const member *a = left, *b = right;
-    if (a->group != b->group) return a->group < b->group ? -1 : 1;
-    return (a->item > b->item) - (a->item < b->item);
-}
 
 static int by_value(const void *left, const void *right)
 {

@@ -5,8 +5,29 @@
 #include "core/file.h"
 #include "core/json.h"
 
-static const char model_file[] = "model.safetensors", optimizer_file[] = "optimizer.safetensors",
-                  trainer_file[] = "trainer.json", preprocessing_file[] = "preprocessing.json";
+/* The files of a checkpoint. */
+typedef struct paths {
+    char *model, *optimizer, *preprocessing, *trainer;
+} paths;
+
+static void paths_free(paths *p)
+{
+    free(p->model);
+    free(p->optimizer);
+    free(p->preprocessing);
+    free(p->trainer);
+}
+
+static vg_status paths_make(const char *folder, paths *out)
+{
+    *out = (paths){0};
+    vg_status status = vg_path_join(folder, "model.safetensors", &out->model);
+    if (status == VG_OK) status = vg_path_join(folder, "optimizer.safetensors", &out->optimizer);
+    if (status == VG_OK) status = vg_path_join(folder, "preprocessing.json", &out->preprocessing);
+    if (status == VG_OK) status = vg_path_join(folder, "trainer.json", &out->trainer);
+    if (status != VG_OK) paths_free(out);
+    return status;
+}
 
 static vg_status write_state(const char *path, const vg_trainer_state *state)
 {
@@ -61,24 +82,15 @@ out:
 static vg_status save_files(const char *folder, vg_model *model, const vg_optimizer *optimizer,
                             const vg_trainer_state *state, const vg_preprocessing *preprocessing)
 {
-    char *path = NULL;
+    paths p;
     vg_status status;
-    VG_TRY_OUT(vg_path_join(folder, model_file, &path));
-    VG_TRY_OUT(vg_model_save(model, path, NULL, 0));
-    free(path);
-    path = NULL;
-    VG_TRY_OUT(vg_path_join(folder, optimizer_file, &path));
-    VG_TRY_OUT(vg_optimizer_save(optimizer, path));
-    free(path);
-    path = NULL;
-    VG_TRY_OUT(vg_path_join(folder, preprocessing_file, &path));
-    VG_TRY_OUT(vg_preprocessing_write(preprocessing, path));
-    free(path);
-    path = NULL;
-    VG_TRY_OUT(vg_path_join(folder, trainer_file, &path));
-    VG_TRY_OUT(write_state(path, state));
+    VG_TRY(paths_make(folder, &p));
+    VG_TRY_OUT(vg_model_save(model, p.model, NULL, 0));
+    VG_TRY_OUT(vg_optimizer_save(optimizer, p.optimizer));
+    VG_TRY_OUT(vg_preprocessing_write(preprocessing, p.preprocessing));
+    VG_TRY_OUT(write_state(p.trainer, state));
 out:
-    free(path);
+    paths_free(&p);
     return status;
 }
 
@@ -104,29 +116,23 @@ vg_status vg_checkpoint_save(vg_rundir *run, vg_model *model, const vg_optimizer
 vg_status vg_checkpoint_load(const char *folder, vg_model *model, vg_optimizer *optimizer,
                              vg_trainer_state *state)
 {
-    char *path = NULL;
+    paths p;
     vg_status status;
-    VG_TRY_OUT(vg_path_join(folder, model_file, &path));
-    VG_TRY_OUT(vg_model_load(model, path, NULL, NULL));
-    free(path);
-    path = NULL;
-    VG_TRY_OUT(vg_path_join(folder, optimizer_file, &path));
-    VG_TRY_OUT(vg_optimizer_load(optimizer, path));
-    free(path);
-    path = NULL;
-    VG_TRY_OUT(vg_path_join(folder, trainer_file, &path));
-    VG_TRY_OUT(read_state(path, state));
+    VG_TRY(paths_make(folder, &p));
+    VG_TRY_OUT(vg_model_load(model, p.model, NULL, NULL));
+    VG_TRY_OUT(vg_optimizer_load(optimizer, p.optimizer));
+    VG_TRY_OUT(read_state(p.trainer, state));
 out:
-    free(path);
+    paths_free(&p);
     return status;
 }
 
 vg_status vg_checkpoint_find(const char *path, char **folder)
 {
-    char *file;
-    VG_TRY(vg_path_join(path, model_file, &file));
-    bool is_checkpoint = vg_path_exists(file);
-    free(file);
+    paths p;
+    VG_TRY(paths_make(path, &p));
+    bool is_checkpoint = vg_path_exists(p.model);
+    paths_free(&p);
     if (is_checkpoint) return vg_path_join("", path, folder);
     vg_status status = vg_rundir_best_of(path, NULL, folder);
     if (status == VG_ERR_NOT_FOUND) status = vg_rundir_last_of(path, NULL, folder);
