@@ -76,6 +76,11 @@ out:
     return status;
 }
 
+static bool balanced_prior(const vg_experiment *e)
+{
+    return !strcmp(vg_experiment_choice(e, "evaluation.prior"), "balanced");
+}
+
 static vg_status method_pretrained(study *s, const vg_fold *fold, const char *folder, outcome *result)
 {
     return train_and_test(s, fold, folder, s->pretrained, "finetune pretrained", result);
@@ -90,6 +95,7 @@ static vg_status method_heart_rate(study *s, const vg_fold *fold, const char *fo
 {
     (void)folder;
     vg_logistic_options options = vg_logistic_options_default();
+    options.balanced = balanced_prior(s->experiment);
     return vg_heart_rates_fold(s->rates, s->corpus, fold, &options, result->probabilities, NULL);
 }
 
@@ -97,10 +103,12 @@ static vg_status method_heart_rate(study *s, const vg_fold *fold, const char *fo
 static const struct {
     const char *name;
     method_function run;
+    bool trained_prior; /* its probabilities carry the training part's class frequencies whatever is asked for
+                         */
 } methods[] = {
-    {"pretrained", method_pretrained},
-    {"scratch", method_scratch},
-    {"heart_rate", method_heart_rate},
+    {"pretrained", method_pretrained, true},
+    {"scratch", method_scratch, true},
+    {"heart_rate", method_heart_rate, false},
 };
 enum { METHODS = sizeof methods / sizeof *methods };
 _Static_assert((int)METHODS <= (int)VG_MAX_METHODS, "room in vg_results");
@@ -327,14 +335,24 @@ static vg_status prepare_fold(study *s, int64_t number, vg_fold *fold)
     return VG_OK;
 }
 
+/* Takes the odds of class 1 out of probabilities learned where it had them: by Bayes' rule the answer for
+ * equally frequent classes (Saerens, Latinne, Decaestecker, Neural Computation 14, 2002). Ranks stay as they
+ * are. */
+static void remove_prior(double *probabilities, int64_t count, double odds)
+{
+    for (int64_t i = 0; i < count; i++) {
+        double p = probabilities[i];
+        probabilities[i] = p / (p + (1 - p) * odds);
+    }
+}
+
 static vg_status run_fold(study *s, int64_t number, vg_fold *fold, vg_results *results)
 {
     VG_TRY(prepare_fold(s, number, fold));
-    float *labels = malloc((size_t)fold->train_count * sizeof *labels);
-    if (!labels) return vg_fail(VG_ERR_MEMORY, "no memory for the labels of a fold");
-    for (int64_t i = 0; i < fold->train_count; i++) labels[i] = s->corpus->segments[fold->train[i]].label;
-    int majority = vg_majority_class(labels, fold->train_count);
-    free(labels);
+    int64_t positive = 0;
+    for (int64_t i = 0; i < fold->train_count; i++) positive += s->corpus->segments[fold->train[i]].label > 0;
+    int64_t negative = fold->train_count - positive;
+    int majority = positive > negative;
     int64_t first = results->count;
     VG_ASSERT(first + fold->test_count <= results->capacity);
     for (int64_t i = 0; i < fold->test_count; i++) {
@@ -345,8 +363,11 @@ static vg_status run_fold(study *s, int64_t number, vg_fold *fold, vg_results *r
     }
     for (int m = 0; m < results->method_count; m++) {
         outcome result = {.probabilities = results->probability[m] + first, .validation_loss = NAN};
-        vg_status status = run_method(s, find_method(results->methods[m]), number, fold, &result);
+        int method = find_method(results->methods[m]);
+        vg_status status = run_method(s, method, number, fold, &result);
         if (status != VG_OK) return vg_context(status, "%s, fold %" PRId64, results->methods[m], number + 1);
+        if (methods[method].trained_prior && balanced_prior(s->experiment))
+            remove_prior(result.probabilities, fold->test_count, (double)positive / (double)negative);
         /* A running mean; NaN stays NaN. */
         results->validation_loss[m] +=
             (result.validation_loss - results->validation_loss[m]) / (double)(number + 1);

@@ -193,16 +193,6 @@ out:
     return status;
 }
 
-int vg_majority_class(const float *labels, int64_t count)
-{
-    int64_t positive = 0, labelled = 0;
-    for (int64_t i = 0; i < count; i++) {
-        positive += labels[i] == 1;
-        labelled += labels[i] == 0 || labels[i] == 1;
-    }
-    return 2 * positive > labelled;
-}
-
 static void rank_nothing(vg_metrics *m)
 {
     if (!isnan(m->value[VG_METRIC_AUROC])) m->value[VG_METRIC_AUROC] = 0.5;

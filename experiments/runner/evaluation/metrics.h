@@ -72,11 +72,7 @@ VG_NODISCARD VG_API vg_status vg_metrics_by_group(const float *labels, const dou
                                                   const int64_t *groups, int64_t count, double threshold,
                                                   vg_metrics_grouped *out);
 
-/* 1 when more than half of the labels are 1, otherwise 0. Labels that are NaN (segments without one) do not
- * count. Given the training part's labels. */
-VG_API int vg_majority_class(const float *labels, int64_t count);
-
-/* The majority answer: answers[i] is vg_majority_class() of the training part of the fold that tests item i.
+/* The majority answer: answers[i] is the larger class of the training part of the fold that tests item i.
  * An answer that never looks at the signal ranks nothing, so AUROC is 0.5 wherever both classes occur, pooled
  * too, although folds may differ in their answer. */
 VG_NODISCARD VG_API vg_status vg_metrics_majority(const float *labels, const int *answers,
