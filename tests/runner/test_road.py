@@ -53,16 +53,19 @@ with Folder():
     run("finetune", "tune.yaml", "output_dir=runs/segments", "evaluation.split=segment", "evaluation.methods=[scratch]",
         "evaluation.max_folds=1", "train.epochs=1", says=["memory of a recording", "only 1 of 2 folds"])
 
-    # One aroused recording in three: the odds that training saw (1 : 2) are taken out of a network's answers.
+    # Three recordings a subject are unbalanced, alike for each: the odds that training saw, which are those of the
+    # test fold too, are taken out of a network's answers.
     synth("three.h5", recordings=3, seconds=50)
     words = ["finetune", "tune.yaml", "data.stores=[three.h5]", "evaluation.methods=[scratch]", "evaluation.max_folds=1",
              "train.epochs=1"]
     run(*words, "output_dir=runs/prior")
     raw = json.loads(read("runs/prior/scratch/fold-000/predictions.json"))["probabilities"]
-    told = [float(row.split(",")[-1]) for row in read("runs/prior/predictions.csv").decode().splitlines()[1:]]
-    assert len(raw) == len(told) > 0
+    rows = [row.split(",") for row in read("runs/prior/predictions.csv").decode().splitlines()[1:]]
+    told, labels = [float(row[-1]) for row in rows], [row[-2] for row in rows]
+    odds = labels.count("1") / labels.count("0")
+    assert len(raw) == len(told) > 0 and odds in (0.5, 2), odds
     for p, q in zip(raw, told):
-        assert abs((p / (1 - p)) / (q / (1 - q)) - 0.5) < 1e-9, (p, q)
+        assert abs((p / (1 - p)) / (q / (1 - q)) - odds) < 1e-9, (p, q)
     run(*words, "output_dir=runs/no-prior", "evaluation.prior=training")
     told = [float(row.split(",")[-1]) for row in read("runs/no-prior/predictions.csv").decode().splitlines()[1:]]
     assert told == raw
