@@ -43,7 +43,7 @@ static vg_status train_and_test(study *s, const vg_fold *fold, const char *folde
 {
     vg_rundir *run = NULL;
     vg_trained trained = {0};
-    char *best = NULL, *weights = NULL;
+    char *best = NULL;
     vg_status status;
     vg_training training = {.experiment = s->experiment,
                             .kernels = s->machine.kernels,
@@ -61,8 +61,7 @@ static vg_status train_and_test(study *s, const vg_fold *fold, const char *folde
     if (s->experiment->evaluation.select_best && trained.state.best_step &&
         trained.state.best_step != trained.state.step) {
         VG_TRY_OUT(vg_rundir_best(run, NULL, &best));
-        VG_TRY_OUT(vg_path_join(best, "model.safetensors", &weights));
-        VG_TRY_OUT(vg_model_load(trained.model, weights, NULL, NULL));
+        VG_TRY_OUT(vg_checkpoint_load_weights(best, trained.model, NULL, NULL));
         result->validation_loss = trained.state.best_loss;
     } else {
         result->validation_loss = trained.state.last_loss;
@@ -70,7 +69,6 @@ static vg_status train_and_test(study *s, const vg_fold *fold, const char *folde
     status = vg_classify(&training, trained.model, fold->test, fold->test_count, result->probabilities);
 out:
     free(best);
-    free(weights);
     vg_model_destroy(trained.model);
     vg_rundir_close(run);
     return status;
@@ -275,13 +273,9 @@ static vg_status find_pretrained(study *s)
                                             : vg_checkpoint_find(e->checkpoint.init_from, &s->pretrained);
     free(path);
     VG_TRY(status);
-    vg_preprocessing contract, data = s->corpus->preprocessing;
-    VG_TRY(vg_path_join(s->pretrained, "preprocessing.json", &path));
-    status = vg_preprocessing_read(path, &contract);
-    free(path);
-    VG_TRY(status);
+    vg_preprocessing data = s->corpus->preprocessing;
     VG_TRY(vg_normalize_parse(vg_experiment_choice(e, "data.normalize"), &data.normalize));
-    return vg_preprocessing_check(&contract, "the pre-trained model", &data, "data.stores");
+    return vg_checkpoint_check_data(s->pretrained, "the pre-trained model", &data);
 }
 
 static vg_status prepare(study *s)

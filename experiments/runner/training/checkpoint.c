@@ -127,6 +127,27 @@ out:
     return status;
 }
 
+vg_status vg_checkpoint_load_weights(const char *folder, vg_model *model, const char *prefix,
+                                     vg_load_report *report)
+{
+    paths p;
+    VG_TRY(paths_make(folder, &p));
+    vg_status status = vg_model_load(model, p.model, prefix, report);
+    paths_free(&p);
+    return status;
+}
+
+vg_status vg_checkpoint_check_data(const char *folder, const char *name, const vg_preprocessing *data)
+{
+    paths p;
+    vg_preprocessing contract;
+    VG_TRY(paths_make(folder, &p));
+    vg_status status = vg_preprocessing_read(p.preprocessing, &contract);
+    paths_free(&p);
+    VG_TRY(status);
+    return vg_preprocessing_check(&contract, name, data, "data.stores");
+}
+
 vg_status vg_checkpoint_find(const char *path, char **folder)
 {
     paths p;

@@ -32,6 +32,15 @@ VG_NODISCARD vg_status vg_checkpoint_save(vg_rundir *run, vg_model *model, const
 VG_NODISCARD vg_status vg_checkpoint_load(const char *folder, vg_model *model, vg_optimizer *optimizer,
                                           vg_trainer_state *state);
 
+/* The weights alone; `prefix` and `report` as in vg_model_load(). */
+VG_NODISCARD vg_status vg_checkpoint_load_weights(const char *folder, vg_model *model, const char *prefix,
+                                                  vg_load_report *report);
+
+/* ERR_DATA unless `data` ("data.stores" in the message) was preprocessed as the checkpoint's data was; `name`
+ * is what the message calls the checkpoint. */
+VG_NODISCARD vg_status vg_checkpoint_check_data(const char *folder, const char *name,
+                                                const vg_preprocessing *data);
+
 /* The checkpoint folder that a name stands for: such a folder itself, or the best (else the last) of a run
  * directory. ERR_CONFIG when it is neither. The caller frees it. */
 VG_NODISCARD vg_status vg_checkpoint_find(const char *path, char **folder);

@@ -238,29 +238,11 @@ static vg_status train_epoch(loop *l)
 
 static vg_status load_encoder(loop *l, const char *folder)
 {
-    char *path;
     vg_load_report report;
-    VG_TRY(vg_path_join(folder, "model.safetensors", &path));
-    vg_status status = vg_model_load(l->model, path, "encoder.", &report);
-    free(path);
-    if (status == VG_OK)
-        vg_info("%s: encoder from %s: %d tensors; %d of the head are fresh", l->training->what, folder,
-                report.loaded, report.fresh);
-    return status;
-}
-
-/* A store imported anew under the same name would go unnoticed otherwise. */
-static vg_status check_data(const loop *l, const char *folder)
-{
-    char *path;
-    vg_preprocessing contract;
-    VG_TRY(vg_path_join(folder, "preprocessing.json", &path));
-    vg_status status = vg_preprocessing_read(path, &contract);
-    if (status == VG_OK)
-        status = vg_preprocessing_check(&contract, "the run that is to go on",
-                                        &l->training->corpus->preprocessing, "data.stores");
-    free(path);
-    return status;
+    VG_TRY(vg_checkpoint_load_weights(folder, l->model, "encoder.", &report));
+    vg_info("%s: encoder from %s: %d tensors; %d of the head are fresh", l->training->what, folder,
+            report.loaded, report.fresh);
+    return VG_OK;
 }
 
 /* Fresh weights and the measurements of step 0, or everything from the last checkpoint. */
@@ -270,7 +252,8 @@ static vg_status begin(loop *l)
     char *folder = NULL;
     vg_status status = vg_rundir_resumed(t->run) ? vg_rundir_last(t->run, NULL, &folder) : VG_ERR_NOT_FOUND;
     if (status == VG_OK) {
-        status = check_data(l, folder);
+        /* A store imported anew under the same name would go unnoticed otherwise. */
+        status = vg_checkpoint_check_data(folder, "the run that is to go on", &t->corpus->preprocessing);
         if (status == VG_OK) status = vg_checkpoint_load(folder, l->model, l->optimizer, &l->state);
         if (status == VG_OK) vg_info("%s: goes on from %s", t->what, folder);
         free(folder);
