@@ -23,8 +23,8 @@ VG_NODISCARD VG_API vg_status vg_file_write(const char *path, const void *bytes,
 /* Appends with one write() call (created if absent), so that lines of several writers never mix. */
 VG_NODISCARD VG_API vg_status vg_file_append(const char *path, const void *bytes, size_t size);
 
-/* The same in pieces: open, write as often as needed, commit. vg_file_abandon() instead of, or after a failed
- * commit, removes the temporary file; both free the writer, a failed write does not. */
+/* The same in pieces: open, write as often as needed, commit. vg_file_writer_abandon() instead of, or after a
+ * failed commit, removes the temporary file; both free the writer, a failed write does not. */
 typedef struct vg_file_writer vg_file_writer;
 VG_NODISCARD VG_API vg_status vg_file_writer_open(const char *path, vg_file_writer **out);
 VG_NODISCARD VG_API vg_status vg_file_writer_write(vg_file_writer *writer, const void *bytes, size_t size);

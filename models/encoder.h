@@ -34,7 +34,7 @@ typedef struct vg_encoder_ops {
     void (*destroy)(vg_encoder *encoder);
 } vg_encoder_ops;
 
-/* The part that every encoder begins with. Views have the largest batch; vg__batch() cuts them. */
+/* The part that every encoder begins with. Views have the largest batch; vg__cut() cuts them. */
 struct vg_encoder {
     const vg_encoder_ops *ops;
     vg_tensor features, dfeatures; /* (B, 1 + T, C) or (B, C) */

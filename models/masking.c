@@ -1,12 +1,5 @@
 #include "models/masking.h"
 
-#include <math.h>
-
-double vg_masking_expected_share(const vg_masking_config *config)
-{
-    return 1 - pow(1 - config->probability, (double)config->span);
-}
-
 vg_status vg_masking_forward(vg_kernels *kernels, const vg_masking_config *config, uint64_t seed,
                              uint32_t epoch, vg_tensor signal, vg_tensor segments, vg_tensor learned,
                              vg_tensor masked, vg_tensor mask)

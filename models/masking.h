@@ -9,9 +9,6 @@
 extern "C" {
 #endif
 
-/* The share of samples that a long segment has masked, on average: 1 - (1 - probability)^span. */
-VG_API double vg_masking_expected_share(const vg_masking_config *config);
-
 /* Masks `signal` (B, T) into `masked` (B, T), writes `mask` (B, T) U8 (VG_MASK_*). `learned` is absent unless
  * the fill is learned. */
 VG_NODISCARD VG_API vg_status vg_masking_forward(vg_kernels *kernels, const vg_masking_config *config,

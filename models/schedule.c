@@ -3,11 +3,6 @@
 #include <inttypes.h>
 #include <math.h>
 
-const char *vg_schedule_choices(void)
-{
-    return "constant | linear | cosine | step";
-}
-
 int64_t vg_schedule_steps(double epochs, int64_t steps_per_epoch)
 {
     double steps = epochs * (double)steps_per_epoch;
@@ -20,7 +15,7 @@ int64_t vg_schedule_steps(double epochs, int64_t steps_per_epoch)
 vg_status vg_schedule_check(const vg_schedule *s)
 {
     if ((int)s->kind < VG_SCHEDULE_CONSTANT || s->kind > VG_SCHEDULE_STEP)
-        return vg_fail(VG_ERR_CONFIG, "scheduler.kind is none of %s", vg_schedule_choices());
+        return vg_fail(VG_ERR_CONFIG, "scheduler.kind is none of constant | linear | cosine | step");
     if (!(s->lr >= 0) || isinf(s->lr))
         return vg_fail(VG_ERR_CONFIG, "the learning rate %g is not a number from 0 up", s->lr);
     if (s->warmup_steps < 0)

@@ -43,9 +43,6 @@ VG_NODISCARD VG_API vg_status vg_schedule_check(const vg_schedule *schedule);
  * the peak. */
 VG_API double vg_schedule_rate(const vg_schedule *schedule, int64_t step);
 
-/* "constant|linear|cosine|step" */
-VG_API const char *vg_schedule_choices(void);
-
 #ifdef __cplusplus
 }
 #endif
