@@ -19,9 +19,10 @@ typedef struct check {
 
 /* What a tensor's type must be. */
 enum kind {
-    FLOATING, /* the type of activations and parameters */
-    STATISTIC,
+    FLOATING,  /* the type of activations and parameters */
+    STATISTIC, /* F32 at least: statistics, gradients of parameters, the optimiser's tensors */
     DOUBLE,
+    SHORT, /* BF16 */
     BYTE,
     INDEX,  /* I32 */
     SEGMENT /* I64 */
@@ -43,6 +44,8 @@ static vg_dtype wanted_type(const check *c, enum kind kind)
         return c->type == VG_F64 ? VG_F64 : VG_F32;
     case DOUBLE:
         return VG_F64;
+    case SHORT:
+        return VG_BF16;
     case BYTE:
         return VG_U8;
     case INDEX:
@@ -213,8 +216,8 @@ vg_status vg__check_conv1d_backward(const vg_conv1d_backward_args *args, unsigne
     if (args->activation == VG_ACTIVATION_RELU) NEED(y, "BTO", FLOATING);
     if (args->activation == VG_ACTIVATION_GELU) NEED(pre, "BTO", FLOATING);
     MAY(dx, "BTI", FLOATING);
-    NEED(dw, "OKI", FLOATING);
-    NEED(db, "O", FLOATING);
+    NEED(dw, "OKI", STATISTIC);
+    NEED(db, "O", STATISTIC);
     DROPOUT(dropout, times(size_of(&c, 'T'), size_of(&c, 'O')));
     return VG_OK;
 }
@@ -242,8 +245,8 @@ vg_status vg__check_linear_backward(const vg_linear_backward_args *args, unsigne
     if (args->activation == VG_ACTIVATION_RELU) NEED(y, "BRO", FLOATING);
     if (args->activation == VG_ACTIVATION_GELU) NEED(pre, "BRO", FLOATING);
     MAY(dx, "BRI", FLOATING);
-    NEED(dw, "OI", FLOATING);
-    NEED(db, "O", FLOATING);
+    NEED(dw, "OI", STATISTIC);
+    NEED(db, "O", STATISTIC);
     DROPOUT(dropout, times(size_of(&c, 'R'), size_of(&c, 'O')));
     return VG_OK;
 }
@@ -298,8 +301,8 @@ vg_status vg__check_layernorm_backward(const vg_layernorm_backward_args *args, u
     NEED(mean, "BR", STATISTIC);
     NEED(rstd, "BR", STATISTIC);
     NEED(dx, "BRC", FLOATING);
-    NEED(dgamma, "C", FLOATING);
-    NEED(dbeta, "C", FLOATING);
+    NEED(dgamma, "C", STATISTIC);
+    NEED(dbeta, "C", STATISTIC);
     VG_TRY(activation(&c, args->activation));
     DROPOUT(dropout, times(size_of(&c, 'R'), size_of(&c, 'C')));
     return VG_OK;
@@ -333,8 +336,8 @@ vg_status vg__check_residual_layernorm_backward(const vg_residual_layernorm_back
     NEED(rstd, "BR", STATISTIC);
     NEED(dresidual, "BRC", FLOATING);
     NEED(dx, "BRC", FLOATING);
-    NEED(dgamma, "C", FLOATING);
-    NEED(dbeta, "C", FLOATING);
+    NEED(dgamma, "C", STATISTIC);
+    NEED(dbeta, "C", STATISTIC);
     DROPOUT(dropout, times(size_of(&c, 'R'), size_of(&c, 'C')));
     if (vg__dropout_active(args->dropout) && args->dx.data && args->dx.data == args->dresidual.data)
         return vg_fail(VG_ERR_SHAPE, "%s: dx and dresidual differ under dropout and cannot share a buffer",
@@ -359,7 +362,7 @@ vg_status vg__check_tokens_backward(const vg_tokens_backward_args *args, unsigne
     check c = start("tokens_backward", types);
     NEED(dx, "BTC", FLOATING);
     NEED(dout, "B+C", FLOATING);
-    NEED(dcls, "C", FLOATING);
+    NEED(dcls, "C", STATISTIC);
     DROPOUT(before, times(size_of(&c, 'T'), size_of(&c, 'C')));
     DROPOUT(after, times(size_of(&c, 'T') + 1, size_of(&c, 'C')));
     return VG_OK;
@@ -421,7 +424,7 @@ vg_status vg__check_mask_backward(const vg_mask_backward_args *args, unsigned ty
     check c = start("mask_backward", types);
     NEED(dy, "BT", FLOATING);
     NEED(mask, "BT", BYTE);
-    NEED(dlearned, "1", FLOATING);
+    NEED(dlearned, "1", STATISTIC);
     return VG_OK;
 }
 
@@ -448,7 +451,7 @@ vg_status vg__check_bce(const vg_bce_args *args, unsigned types)
 
 vg_status vg__check_grad_norm(const vg_grad_norm_args *args, unsigned types)
 {
-    check c = start("grad_norm", types);
+    check c = start("grad_norm", types & ~(unsigned)VG__BF16);
     NEED(gradient, "N", FLOATING);
     NEED(sum, "1", DOUBLE);
     return VG_OK;
@@ -456,11 +459,12 @@ vg_status vg__check_grad_norm(const vg_grad_norm_args *args, unsigned types)
 
 vg_status vg__check_adamw(const vg_adamw_args *args, unsigned types)
 {
-    check c = start("adamw", types);
+    check c = start("adamw", types & ~(unsigned)VG__BF16);
     NEED(parameter, "N", FLOATING);
     NEED(gradient, "N", FLOATING);
     NEED(m, "N", STATISTIC);
     NEED(v, "N", STATISTIC);
+    MAY(copy, "N", SHORT);
     MAY(count, "1", DOUBLE);
     VG_TRY(in_range(&c, "max_norm", args->max_norm, 0, HUGE_VAL));
     if (args->max_norm > 0)

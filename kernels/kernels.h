@@ -9,9 +9,11 @@
  * Gradients carry the prefix `d`. Gradients of parameters are ADDED to (+=); gradients of activations are
  * OVERWRITTEN (=) unless the comment says otherwise. An optional tensor is absent when its data is NULL.
  *
- * Types: activations, parameters and their gradients share one floating type: F32 for every backend, F64 too
- * for `ref` (finite differences). Statistics (mean, rstd, lse) and the optimiser's state are F32 (F64 when
- * the activations are F64). Sums over a batch (loss, count, squared norm) are F64.
+ * Types: activations, their gradients and the parameters share one floating type: F32 for every backend, BF16
+ * for `cuda` and `ref`, F64 for `ref` (finite differences). Gradients of parameters (dw, db, dgamma, dbeta,
+ * dcls, dlearned), statistics (mean, rstd, lse) and all that the optimiser works on (the master parameters
+ * and its state) are F32; F64 when the activations are F64. Sums over a batch (loss, count, squared norm) are
+ * F64.
  *
  * B, T, R and N may be zero: such a call does what an empty sum or an empty loop does (tokens of T = 0 still
  * writes the CLS row). Feature counts (C, I, O, K, H, D) are at least 1. Buffers do not overlap unless a
@@ -253,7 +255,7 @@ typedef struct vg_bce_args {
 } vg_bce_args;
 
 typedef struct vg_grad_norm_args {
-    vg_tensor gradient; /* (N) */
+    vg_tensor gradient; /* (N), F32 or F64 */
     vg_tensor sum;      /* (1) F64, added to: the sum of squares, accumulated in double */
 } vg_grad_norm_args;
 
@@ -267,8 +269,9 @@ typedef struct vg_grad_norm_args {
  * A count of 0 leaves everything as it is (a batch with nothing masked). Counts and norms are read on the
  * device, so that a step needs no wait for the host. */
 typedef struct vg_adamw_args {
-    vg_tensor parameter, gradient; /* (N) */
+    vg_tensor parameter, gradient; /* (N), F32 or F64 */
     vg_tensor m, v;                /* (N) */
+    vg_tensor copy;                /* (N) BF16, written: the new parameters, rounded; optional */
     vg_tensor count;               /* (1) F64; absent = 1 */
     vg_tensor norm_squared;        /* (1) F64; may be absent when max_norm is 0 */
     double lr, beta1, beta2, epsilon, weight_decay, max_norm;
@@ -297,11 +300,18 @@ struct vg_kernels {
     const char *served_by[VG_KERNEL_COUNT]; /* the backend of each operation */
     const char *backend;
     vg_device *device; /* borrowed */
+    bool tf32;         /* the owner's choice: F32 matrix products may round their factors to tf32 (cuda) */
     void *state;       /* the backend's */
     void (*destroy_state)(void *state);
 };
 
 #define VG_RUN(kernels, name, ...) ((kernels)->table.name((kernels), &(vg_##name##_args){__VA_ARGS__}))
+
+/* A device by the name that experiments use: "cpu", "cuda" (the first GPU), "cuda:1", or "auto": the first
+ * GPU when there is one that this build has code for and that answers, else the host. ERR_DEVICE says what is
+ * missing (no GPU, no driver, a driver too old, an architecture not built for, a build without CUDA) and what
+ * to do. */
+VG_NODISCARD VG_API vg_status vg_device_open(const char *name, vg_device **out);
 
 /* Which backends were built, the fastest of a device first: registry.c is the only place that knows them.
  * "auto" picks the first. `strict` turns an operation that falls back to a slower backend into

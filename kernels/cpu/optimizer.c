@@ -42,6 +42,7 @@ vg_status vg__cpu_grad_norm(vg_kernels *kernels, const vg_grad_norm_args *args)
 typedef struct adam {
     float *p, *m, *v;
     const float *g;
+    uint16_t *copy; /* NULL: nobody wants it */
     float factor, lr, beta1, beta2, rest1, rest2, decay, epsilon, correction1, correction2;
     bool decoupled;
 } adam;
@@ -66,6 +67,7 @@ static void adam_block(void *context, int64_t begin, int64_t end, int thread)
         vec_store_part(a.m + n, m, left);
         vec_store_part(a.v + n, v, left);
         vec_store_part(a.p + n, p, left);
+        for (int i = 0; a.copy && i < LANES && i < left; i++) a.copy[n + i] = vg_bf16_from_float(p[i]);
     }
 }
 
@@ -83,6 +85,7 @@ vg_status vg__cpu_adamw(vg_kernels *kernels, const vg_adamw_args *args)
               .m = args->m.data,
               .v = args->v.data,
               .g = args->gradient.data,
+              .copy = args->copy.data,
               .factor = (float)factor,
               .lr = (float)args->lr,
               .beta1 = (float)args->beta1,

@@ -264,9 +264,8 @@ template <class T, bool RESIDUAL> GPU_KERNEL(WIDTH) columns_kernel(backward<T> a
 
 /* dgamma and dbeta += the sums of their partials: block i takes 32 channels of both, a warp every WARPS-th
  * partial. */
-template <class T>
 GPU_KERNEL(WIDTH)
-finish_kernel(const float *partials, int blocks, int C, T *dgamma, T *dbeta)
+finish_kernel(const float *partials, int blocks, int C, float *dgamma, float *dbeta)
 {
     GPU_SHARED(float, of_warp, 2 * WIDTH);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, c = blockIdx.x * 32 + lane;
@@ -277,10 +276,10 @@ finish_kernel(const float *partials, int blocks, int C, T *dgamma, T *dbeta)
     of_warp[WIDTH + threadIdx.x] = sum[1];
     gpu_sync_block();
     if (warp < 2 && c < C) {
-        T *to = (warp ? dbeta : dgamma) + c;
+        float *to = (warp ? dbeta : dgamma) + c;
         float all = 0;
         for (int k = 0; k < WARPS; k++) all += of_warp[warp * WIDTH + k * 32 + lane];
-        gpu_store(to, gpu_to_float(*to) + all);
+        *to += all;
     }
 }
 
@@ -313,7 +312,7 @@ vg_status launch_forward(const char *op, const forward<T> &a, bool aligned, cuda
 }
 
 template <class T, bool RESIDUAL>
-vg_status launch_backward(const char *op, const backward<T> &a, T *dgamma, T *dbeta, bool aligned,
+vg_status launch_backward(const char *op, const backward<T> &a, float *dgamma, float *dbeta, bool aligned,
                           cudaStream_t stream)
 {
     constexpr int W = 16 / (int)sizeof(T);
@@ -327,7 +326,7 @@ vg_status launch_backward(const char *op, const backward<T> &a, T *dgamma, T *db
         GPU_TRY(op,
                 gpu_launch(columns_kernel<T, RESIDUAL>, dim3(columns, blocks), dim3(WIDTH), 0, stream, a));
     GPU_TRY(op, gpu_launch(kernel, dim3(blocks), dim3(WIDTH), 0, stream, a));
-    GPU_TRY(op, gpu_launch(finish_kernel<T>, dim3(columns), dim3(WIDTH), 0, stream, (const float *)a.partials,
+    GPU_TRY(op, gpu_launch(finish_kernel, dim3(columns), dim3(WIDTH), 0, stream, (const float *)a.partials,
                            (int)blocks, a.C, dgamma, dbeta));
     return VG_OK;
 }
@@ -398,8 +397,9 @@ template <class T> vg_status run(const vg_layernorm_backward_args *args, float *
     a.C = (int)args->x.dims[2];
     a.activation = args->activation;
     a.dropout = gpu_dropout_of(args->dropout);
-    return launch_backward<T, false>("layernorm_backward", a, (T *)args->dgamma.data, (T *)args->dbeta.data,
-                                     all_aligned(a.dy, a.x, a.gamma, a.beta, a.dx), stream);
+    return launch_backward<T, false>("layernorm_backward", a, (float *)args->dgamma.data,
+                                     (float *)args->dbeta.data, all_aligned(a.dy, a.x, a.gamma, a.beta, a.dx),
+                                     stream);
 }
 
 template <class T>
@@ -419,52 +419,55 @@ vg_status run(const vg_residual_layernorm_backward_args *args, float *partials, 
     a.R = args->z.dims[1];
     a.C = (int)args->z.dims[2];
     a.dropout = gpu_dropout_of(args->dropout);
-    return launch_backward<T, true>("residual_layernorm_backward", a, (T *)args->dgamma.data,
-                                    (T *)args->dbeta.data,
+    return launch_backward<T, true>("residual_layernorm_backward", a, (float *)args->dgamma.data,
+                                    (float *)args->dbeta.data,
                                     all_aligned(a.dy, a.dz, a.x, a.gamma, a.dresidual, a.dx), stream);
+}
+vg_status partials_for(vg_kernels *kernels, int64_t rows, int64_t C, float **out)
+{
+    vg__cuda *cuda = vg__cuda_of(kernels);
+    return cuda->scratch(cuda, (size_t)shares(rows) * 2 * (size_t)C * sizeof(float), (void **)out);
 }
 } // namespace
 
-size_t vg__cuda_layernorm_scratch(int64_t rows, int64_t C)
-{
-    return (size_t)shares(rows) * 2 * (size_t)C * sizeof(float);
-}
-
-vg_status vg__cuda_layernorm_forward(const vg_layernorm_forward_args *args, vg__cuda_stream stream)
+vg_status vg__cuda_layernorm_forward(vg_kernels *kernels, const vg_layernorm_forward_args *args)
 {
     VG_TRY(vg__check_layernorm_forward(args, VG__F32 | VG__BF16));
     VG_TRY(countable("layernorm_forward", args->x.dims[0] * args->x.dims[1], args->x.dims[2]));
+    const cudaStream_t stream = vg__cuda_of(kernels)->stream;
     return args->x.dtype == VG_BF16 ? run<gpu_bf16>(args, stream) : run<float>(args, stream);
 }
 
-vg_status vg__cuda_residual_layernorm_forward(const vg_residual_layernorm_forward_args *args,
-                                              vg__cuda_stream stream)
+vg_status vg__cuda_residual_layernorm_forward(vg_kernels *kernels,
+                                              const vg_residual_layernorm_forward_args *args)
 {
     VG_TRY(vg__check_residual_layernorm_forward(args, VG__F32 | VG__BF16));
     VG_TRY(countable("residual_layernorm_forward", args->x.dims[0] * args->x.dims[1], args->x.dims[2]));
+    const cudaStream_t stream = vg__cuda_of(kernels)->stream;
     return args->x.dtype == VG_BF16 ? run<gpu_bf16>(args, stream) : run<float>(args, stream);
 }
 
-vg_status vg__cuda_layernorm_backward(const vg_layernorm_backward_args *args, vg__cuda_scratch scratch,
-                                      vg__cuda_stream stream)
+vg_status vg__cuda_layernorm_backward(vg_kernels *kernels, const vg_layernorm_backward_args *args)
 {
     VG_TRY(vg__check_layernorm_backward(args, VG__F32 | VG__BF16));
     const int64_t rows = args->x.dims[0] * args->x.dims[1], C = args->x.dims[2];
     VG_TRY(countable("layernorm_backward", rows, C));
-    VG_ASSERT(scratch.bytes >= vg__cuda_layernorm_scratch(rows, C));
-    float *partials = (float *)scratch.memory;
+    const cudaStream_t stream = vg__cuda_of(kernels)->stream;
+    float *partials;
+    VG_TRY(partials_for(kernels, rows, C, &partials));
     return args->x.dtype == VG_BF16 ? run<gpu_bf16>(args, partials, stream)
                                     : run<float>(args, partials, stream);
 }
 
-vg_status vg__cuda_residual_layernorm_backward(const vg_residual_layernorm_backward_args *args,
-                                               vg__cuda_scratch scratch, vg__cuda_stream stream)
+vg_status vg__cuda_residual_layernorm_backward(vg_kernels *kernels,
+                                               const vg_residual_layernorm_backward_args *args)
 {
     VG_TRY(vg__check_residual_layernorm_backward(args, VG__F32 | VG__BF16));
     const int64_t rows = args->z.dims[0] * args->z.dims[1], C = args->z.dims[2];
     VG_TRY(countable("residual_layernorm_backward", rows, C));
-    VG_ASSERT(scratch.bytes >= vg__cuda_layernorm_scratch(rows, C));
-    float *partials = (float *)scratch.memory;
+    const cudaStream_t stream = vg__cuda_of(kernels)->stream;
+    float *partials;
+    VG_TRY(partials_for(kernels, rows, C, &partials));
     return args->z.dtype == VG_BF16 ? run<gpu_bf16>(args, partials, stream)
                                     : run<float>(args, partials, stream);
 }

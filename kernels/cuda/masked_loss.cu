@@ -5,7 +5,6 @@
 namespace
 {
 enum { WIDTH = 256, MAX_BLOCKS = 528 };
-static_assert((int)VG__CUDA_SUM_SCRATCH >= MAX_BLOCKS * 2 * (int)sizeof(double), "two partial sums a block");
 
 /* One sample's part of sum and count; returns the gradient. */
 template <class T> GPU_DEVICE float sample(T prediction, T target, uint8_t mask, double &sum, int64_t &count)
@@ -108,18 +107,19 @@ template <class T> vg_status run(const vg_bce_args *args, cudaStream_t stream)
 }
 } // namespace
 
-vg_status vg__cuda_masked_mse(const vg_masked_mse_args *args, vg__cuda_scratch scratch,
-                              vg__cuda_stream stream)
+vg_status vg__cuda_masked_mse(vg_kernels *kernels, const vg_masked_mse_args *args)
 {
     VG_TRY(vg__check_masked_mse(args, VG__F32 | VG__BF16));
-    VG_ASSERT(scratch.bytes >= VG__CUDA_SUM_SCRATCH);
-    double *partials = (double *)scratch.memory;
-    return args->prediction.dtype == VG_BF16 ? run<gpu_bf16>(args, partials, stream)
-                                             : run<float>(args, partials, stream);
+    vg__cuda *cuda = vg__cuda_of(kernels);
+    double *partials; /* two a block */
+    VG_TRY(cuda->scratch(cuda, MAX_BLOCKS * 2 * sizeof *partials, (void **)&partials));
+    return args->prediction.dtype == VG_BF16 ? run<gpu_bf16>(args, partials, cuda->stream)
+                                             : run<float>(args, partials, cuda->stream);
 }
 
-vg_status vg__cuda_bce(const vg_bce_args *args, vg__cuda_stream stream)
+vg_status vg__cuda_bce(vg_kernels *kernels, const vg_bce_args *args)
 {
     VG_TRY(vg__check_bce(args, VG__F32 | VG__BF16));
+    const cudaStream_t stream = vg__cuda_of(kernels)->stream;
     return args->logit.dtype == VG_BF16 ? run<gpu_bf16>(args, stream) : run<float>(args, stream);
 }

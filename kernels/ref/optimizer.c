@@ -40,6 +40,7 @@ vg_status REF(adamw)(vg_kernels *kernels, const vg_adamw_args *args)
         store(&args->m, n, m);
         store(&args->v, n, v);
         store(&args->parameter, n, p);
+        if (present(&args->copy)) store(&args->copy, n, load(&args->parameter, n));
     }
     return VG_OK;
 }

@@ -63,68 +63,19 @@ const vg_device_ops operations = {"cuda", false, allocate, release, copy, zero, 
 
 /* Scratch of exactly the bytes that a call may use, and new for each call: what is read before it was written
  * is not-a-number, and what is written past the end meets the guard. */
-struct State {
-    cudaStream_t stream;
-    void *memory;
-};
-
-State *state_of(vg_kernels *kernels)
+vg_status scratch(vg__cuda *cuda, size_t bytes, void **out)
 {
-    return static_cast<State *>(kernels->state);
-}
-
-vg__cuda_scratch scratch(vg_kernels *kernels, size_t bytes)
-{
-    State *state = state_of(kernels);
-    if (cudaFree(state->memory) != cudaSuccess ||
-        cudaMalloc(&state->memory, bytes ? bytes : 1) != cudaSuccess)
-        fprintf(stderr, "no scratch: %s\n", emu::failure());
-    return {state->memory, bytes};
-}
-
-size_t layernorm_bytes(const vg_tensor &x)
-{
-    return x.rank == 3 ? vg__cuda_layernorm_scratch(x.dims[0] * x.dims[1], x.dims[2]) : 0;
-}
-
-vg_status layernorm_forward(vg_kernels *k, const vg_layernorm_forward_args *args)
-{
-    return vg__cuda_layernorm_forward(args, state_of(k)->stream);
-}
-vg_status layernorm_backward(vg_kernels *k, const vg_layernorm_backward_args *args)
-{
-    return vg__cuda_layernorm_backward(args, scratch(k, layernorm_bytes(args->x)), state_of(k)->stream);
-}
-vg_status residual_layernorm_forward(vg_kernels *k, const vg_residual_layernorm_forward_args *args)
-{
-    return vg__cuda_residual_layernorm_forward(args, state_of(k)->stream);
-}
-vg_status residual_layernorm_backward(vg_kernels *k, const vg_residual_layernorm_backward_args *args)
-{
-    return vg__cuda_residual_layernorm_backward(args, scratch(k, layernorm_bytes(args->z)),
-                                                state_of(k)->stream);
-}
-vg_status masked_mse(vg_kernels *k, const vg_masked_mse_args *args)
-{
-    return vg__cuda_masked_mse(args, scratch(k, VG__CUDA_SUM_SCRATCH), state_of(k)->stream);
-}
-vg_status bce(vg_kernels *k, const vg_bce_args *args)
-{
-    return vg__cuda_bce(args, state_of(k)->stream);
-}
-vg_status grad_norm(vg_kernels *k, const vg_grad_norm_args *args)
-{
-    return vg__cuda_grad_norm(args, scratch(k, VG__CUDA_SUM_SCRATCH), state_of(k)->stream);
-}
-vg_status adamw(vg_kernels *k, const vg_adamw_args *args)
-{
-    return vg__cuda_adamw(args, nullptr, state_of(k)->stream);
+    VG_TRY(status_of(cudaFree(cuda->scratch_memory), "cudaFree"));
+    cuda->scratch_memory = nullptr;
+    VG_TRY(status_of(cudaMalloc(&cuda->scratch_memory, bytes ? bytes : 1), "cudaMalloc"));
+    *out = cuda->scratch_memory;
+    return VG_OK;
 }
 
 void destroy_state(void *state)
 {
-    if (cudaFree(static_cast<State *>(state)->memory) != cudaSuccess) abort();
-    delete static_cast<State *>(state);
+    if (cudaFree(static_cast<vg__cuda *>(state)->scratch_memory) != cudaSuccess) abort();
+    delete static_cast<vg__cuda *>(state);
 }
 } // namespace
 
@@ -142,9 +93,15 @@ vg_kernels *emulated_kernels_create(vg_device *device)
     if (!kernels) abort();
     kernels->backend = "cuda, emulated";
     kernels->device = device;
-    kernels->state = new State{stream_of(device), nullptr};
+    vg__cuda *cuda = new vg__cuda();
+    cuda->stream = stream_of(device);
+    cuda->multiprocessors = 4;
+    cuda->compute = 90;
+    cuda->scratch = scratch;
+    cuda->device = device;
+    kernels->state = cuda;
     kernels->destroy_state = destroy_state;
-#define SERVE(op) kernels->table.op = op, kernels->served_by[VG_KERNEL_##op] = kernels->backend
+#define SERVE(op) kernels->table.op = vg__cuda_##op, kernels->served_by[VG_KERNEL_##op] = kernels->backend
     SERVE(layernorm_forward);
     SERVE(layernorm_backward);
     SERVE(residual_layernorm_forward);
@@ -172,5 +129,5 @@ const char *emulated_take_failure(void)
 
 struct CUstream_st *emulated_stream(const vg_kernels *kernels)
 {
-    return static_cast<State *>(kernels->state)->stream;
+    return static_cast<vg__cuda *>(kernels->state)->stream;
 }

@@ -112,7 +112,7 @@ FIELDS(grad_norm) {
     F(grad_norm, gradient, IN), FIXED_F(grad_norm, sum, ADD)};
 FIELDS(adamw) {
     F(adamw, parameter, ADD), F(adamw, gradient, IN), F(adamw, m, ADD), F(adamw, v, ADD),
-    FIXED_F(adamw, count, IN), FIXED_F(adamw, norm_squared, IN)};
+    F(adamw, copy, OUT), FIXED_F(adamw, count, IN), FIXED_F(adamw, norm_squared, IN)};
 /* clang-format on */
 
 /* An operation without its list does not compile. */
@@ -351,10 +351,12 @@ static void *converted(const vg_tensor *from, vg_dtype to, vg_dtype grain, bool 
     return bytes;
 }
 
-/* Statistics and the optimiser's state are F32 where the activations are BF16 (kernels.h). */
+/* Statistics, gradients of parameters and what the optimiser works on are F32 where the activations are BF16
+ * (kernels.h). */
 static bool is_statistic(const struct field *field)
 {
-    static const char *const names[] = {"mean", "rstd", "lse", "delta", "m", "v"};
+    static const char *const names[] = {"mean",  "rstd", "lse",      "delta", "dw", "db",        "dgamma",
+                                        "dbeta", "dcls", "dlearned", "m",     "v",  "parameter", "gradient"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(field->name, names[i])) return true;
     return false;
@@ -364,6 +366,7 @@ static bool is_statistic(const struct field *field)
 static vg_dtype type_of(const struct field *field, vg_dtype type)
 {
     if (field->fixed) return VG_F64;
+    if (!strcmp(field->name, "copy")) return VG_BF16;
     return type == VG_BF16 && is_statistic(field) ? VG_F32 : type;
 }
 
@@ -542,7 +545,7 @@ static void judge(int backend, vg_kernel_id id, const void *template, const char
 /* Arguments that an operation can do without. */
 static bool optional(const char *name)
 {
-    static const char *const names[] = {"dx", "dz", "dprediction", "dlogit", "count"};
+    static const char *const names[] = {"dx", "dz", "dprediction", "dlogit", "count", "copy"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i])) return true;
     return false;
@@ -574,7 +577,7 @@ static void check_refusals(vg_kernel_id id, const void *template)
                 for (int j = 0; j < operations[id].count; j++) {
                     vg_tensor *other = (vg_tensor *)(void *)(args + fields[j].offset);
                     if (fields[j].role != DROPOUT && other->dtype == VG_F64 && fields[j].fixed != FIXED)
-                        other->dtype = VG_F32;
+                        other->dtype = type_of(&fields[j], VG_F32);
                 }
                 if (fields[i].role == DROPOUT) {
                     vg_dropout dropout = {.probability = spoil & 1 ? NAN : 1.0F};

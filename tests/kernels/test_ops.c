@@ -647,6 +647,7 @@ static void case_adamw(void)
                 if (norm) *norm += g[i] * g[i];
             }
             if (args.count.data) *(double *)args.count.data = settings[k].count;
+            if (settings[k].count != 0) args.copy = zeros(VG_DIMS(N)); /* else nothing is written */
             check(VG_KERNEL_adamw, &args, label);
             harness_clear();
         }
