@@ -30,6 +30,12 @@ vg_status vg_device_synchronize(vg_device *device)
     return device->ops->synchronize(device);
 }
 
+vg_status vg_device_free_memory(vg_device *device, size_t *bytes)
+{
+    *bytes = SIZE_MAX;
+    return device->ops->free_memory ? device->ops->free_memory(device, bytes) : VG_OK;
+}
+
 void vg_device_destroy(vg_device *device)
 {
     if (device) device->ops->destroy(device);

@@ -27,6 +27,7 @@ typedef struct vg_device_ops {
     vg_status (*zero)(vg_device *device, void *memory, size_t bytes);
     vg_status (*synchronize)(vg_device *device);
     void (*destroy)(vg_device *device);
+    vg_status (*free_memory)(vg_device *device, size_t *bytes); /* that can still be allocated; optional */
 } vg_device_ops;
 
 struct vg_device {
@@ -41,6 +42,10 @@ VG_NODISCARD VG_API vg_status vg_device_copy(vg_device *device, void *to, const 
                                              vg_copy_kind kind);
 VG_NODISCARD VG_API vg_status vg_device_zero(vg_device *device, void *memory, size_t bytes);
 VG_NODISCARD VG_API vg_status vg_device_synchronize(vg_device *device);
+
+/* How much can still be allocated; SIZE_MAX when the device does not know, as the host does not. For messages
+ * and estimates only: others may be faster to take it. */
+VG_NODISCARD VG_API vg_status vg_device_free_memory(vg_device *device, size_t *bytes);
 
 /* A host device; the caller owns it and destroys it after everything allocated from it. */
 VG_NODISCARD VG_API vg_status vg_device_create_host(vg_device **out);

@@ -59,7 +59,8 @@ void destroy(vg_device *device)
     delete reinterpret_cast<Device *>(device);
 }
 
-const vg_device_ops operations = {"cuda", false, allocate, release, copy, zero, synchronize, destroy};
+const vg_device_ops operations = {"cuda", false,       allocate, release, copy,
+                                  zero,   synchronize, destroy,  nullptr};
 
 /* Scratch of exactly the bytes that a call may use, and new for each call: what is read before it was written
  * is not-a-number, and what is written past the end meets the guard. */
