@@ -26,21 +26,22 @@ vg_status vg__head_plan(vg_plan *plan, vg_head *head, const vg_model_config *con
         int64_t T = head->rows - 1;
         VG_TRY(vg__plan_keep(plan, &head->output, "head.output", plan->dtype, VG_DIMS(B, T)));
         VG_TRY(vg__plan_own(plan, &head->zero, NULL, plan->dtype, VG_DIMS(1)));
-        VG_TRY(vg__plan_own(plan, &head->dzero, NULL, plan->dtype, VG_DIMS(1)));
+        VG_TRY(vg__plan_own(plan, &head->dzero, NULL, plan->statistic, VG_DIMS(1)));
         VG_TRY(vg__plan_own(plan, &head->zeros, NULL, plan->dtype, VG_DIMS(head->rows, 1)));
-        VG_TRY(vg__plan_borrow(plan, &head->doutput, VG_DIMS(B, T)));
+        VG_TRY(vg__plan_borrow(plan, &head->doutput, plan->dtype, VG_DIMS(B, T)));
     } else {
         VG_TRY(vg__plan_keep(plan, &head->output, "head.output", plan->dtype, VG_DIMS(B)));
-        VG_TRY(vg__plan_borrow(plan, &head->doutput, VG_DIMS(B)));
+        VG_TRY(vg__plan_borrow(plan, &head->doutput, plan->dtype, VG_DIMS(B)));
     }
     const vg_tensor *after = &head->doutput;
     if (per_sample) {
-        VG_TRY(vg__plan_borrow(plan, &head->draw, VG_DIMS(B, head->rows, 1)));
+        VG_TRY(vg__plan_borrow(plan, &head->draw, plan->dtype, VG_DIMS(B, head->rows, 1)));
         vg__plan_return(plan, after);
         after = &head->draw;
     }
     for (int i = head->count - 2; i >= 0; i--) {
-        VG_TRY(vg__plan_borrow(plan, &head->dhidden[i], VG_DIMS(B, head->rows, hidden->item[i])));
+        VG_TRY(
+            vg__plan_borrow(plan, &head->dhidden[i], plan->dtype, VG_DIMS(B, head->rows, hidden->item[i])));
         vg__plan_return(plan, after);
         after = &head->dhidden[i];
     }

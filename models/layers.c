@@ -63,8 +63,8 @@ vg_status vg__norm_plan(vg_plan *plan, vg_norm *norm, const char *name, int64_t 
                                  false, VG_DIMS(width), &norm->weight));
     VG_TRY(vg_parameters_declare(plan->parameters, vg__join(full, name, "bias"), (vg_init){VG_INIT_ZEROS, 0},
                                  false, VG_DIMS(width), &norm->bias));
-    VG_TRY(vg__plan_keep(plan, &norm->mean, NULL, plan->dtype, VG_DIMS(plan->batch, rows)));
-    VG_TRY(vg__plan_keep(plan, &norm->rstd, NULL, plan->dtype, VG_DIMS(plan->batch, rows)));
+    VG_TRY(vg__plan_keep(plan, &norm->mean, NULL, plan->statistic, VG_DIMS(plan->batch, rows)));
+    VG_TRY(vg__plan_keep(plan, &norm->rstd, NULL, plan->statistic, VG_DIMS(plan->batch, rows)));
     /* The statistics are for backward: in an inference model the next norm may write over them. */
     vg__plan_done(plan, &norm->mean);
     vg__plan_done(plan, &norm->rstd);

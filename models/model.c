@@ -1,14 +1,18 @@
 #include "models/model.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/log.h"
 #include "core/safetensors.h"
+#include "models/convert.h"
 #include "models/encoder.h"
 #include "models/heads.h"
 #include "models/masking.h"
+#include "models/memory.h"
+#include "models/optimizer.h"
 
 struct vg_model {
     vg_kernels *kernels;
@@ -21,7 +25,7 @@ struct vg_model {
     bool frozen;
 
     vg_tensor signal, segments, labels; /* (B, T), (B) I64, (B): vg_model_upload()'s */
-    double *wide;                       /* F64 models: a signal on its way to the device */
+    void *staging;                      /* but for F32: a signal in the model's type, on its way there */
     vg_tensor masked, mask;             /* (B, T), (B, T) U8 */
     vg_tensor stats;                    /* (2) F64 */
 
@@ -39,13 +43,14 @@ static vg_status check_options(const vg_model_options *options)
         return vg_fail(VG_ERR_CONFIG, "unknown kind of head %d", (int)options->head);
     if (options->max_batch < 1 || options->max_batch > 1 << 24)
         return vg_fail(VG_ERR_CONFIG, "a batch of %" PRId64 " segments is not possible", options->max_batch);
-    if (options->dtype != VG_F32 && options->dtype != VG_F64)
-        return vg_fail(VG_ERR_UNSUPPORTED, "a model of type %s is not supported; F32 is",
+    if (options->dtype != VG_F32 && options->dtype != VG_BF16 && options->dtype != VG_F64)
+        return vg_fail(VG_ERR_UNSUPPORTED,
+                       "a model of type %s is not supported; F32 and BF16 are, and F64 on the backend 'ref'",
                        vg_dtype_name(options->dtype));
     return VG_OK;
 }
 
-static vg_status plan_model(vg_model *model)
+static vg_status declare(vg_model *model)
 {
     const vg_model_options *o = &model->options;
     vg_plan *plan = &model->plan;
@@ -68,35 +73,88 @@ static vg_status plan_model(vg_model *model)
     return vg__head_plan(plan, &model->head, &o->config, reconstruction, model->encoder->features);
 }
 
-vg_status vg_model_create(vg_kernels *kernels, const vg_model_options *options, vg_model **out)
+/* A model whose buffers have their sizes and no memory yet. */
+static vg_status plan_model(const vg_model_options *options, vg_model **out)
 {
     VG_TRY(check_options(options));
     vg_model *model = calloc(1, sizeof *model);
     if (!model) return vg_fail(VG_ERR_MEMORY, "cannot create a model");
     vg_status status;
-    vg_device *device = kernels->device;
-    model->kernels = kernels;
     model->options = *options;
     model->parameters = vg_parameters_make(options->dtype);
     model->plan = vg__plan_make(&model->parameters, options->max_batch, options->training, options->dtype);
-    VG_TRY_OUT(plan_model(model));
-    if (options->dtype == VG_F64) {
-        model->wide = malloc((size_t)vg_tensor_count(&model->signal) * sizeof *model->wide);
-        if (!model->wide) {
+    VG_TRY_OUT(declare(model));
+    VG_TRY_OUT(vg_parameters_plan(&model->parameters, options->training));
+    VG_TRY_OUT(vg__plan_finish(&model->plan));
+    *out = model;
+    return VG_OK;
+out:
+    vg_model_destroy(model);
+    return status;
+}
+
+static vg_model_memory measure(const vg_model *model)
+{
+    vg_model_memory needs = {
+        .parameters = vg_parameters_bytes(&model->parameters),
+        .optimizer = model->options.training ? vg_optimizer_bytes(&model->parameters) : 0,
+        .activations = model->plan.activations.slab.bytes,
+        .gradients = model->plan.gradients.slab.bytes,
+        .inputs = model->plan.constants.slab.bytes,
+    };
+    needs.total = needs.parameters + needs.optimizer + needs.activations + needs.gradients + needs.inputs;
+    return needs;
+}
+
+vg_status vg_model_measure(const vg_model_options *options, vg_model_memory *out)
+{
+    vg_model *model;
+    VG_TRY(plan_model(options, &model));
+    *out = measure(model);
+    vg_model_destroy(model);
+    return VG_OK;
+}
+
+/* What is not on the host is either enough for all that is to come, or nothing is taken of it. */
+static vg_status allocate(vg_model *model)
+{
+    vg_device *device = model->kernels->device;
+    vg_model_memory needs = measure(model);
+    size_t free_bytes;
+    VG_TRY(vg_device_free_memory(device, &free_bytes));
+    if (needs.total > free_bytes) return vg__memory_refuse(&model->options, &needs, free_bytes, "");
+    vg_status status = vg_parameters_bind(&model->parameters, device);
+    if (status == VG_OK) status = vg__plan_bind(&model->plan, device);
+    if (status != VG_ERR_MEMORY) return status;
+    char why[512];
+    snprintf(why, sizeof why, "%s", vg_cause());
+    /* What the device said of its free memory, if anything, was not to be had in pieces of this size. */
+    return vg__memory_refuse(&model->options, &needs, SIZE_MAX, why);
+}
+
+vg_status vg_model_create(vg_kernels *kernels, const vg_model_options *options, vg_model **out)
+{
+    vg_model *model;
+    vg_status status;
+    VG_TRY(plan_model(options, &model));
+    model->kernels = kernels;
+    if (options->dtype != VG_F32) {
+        model->staging = malloc(vg_tensor_bytes(&model->signal));
+        if (!model->staging) {
             status = vg_fail(VG_ERR_MEMORY, "cannot create a model");
             goto out;
         }
     }
-    VG_TRY_OUT(vg_parameters_bind(&model->parameters, device, options->training));
-    VG_TRY_OUT(vg__plan_bind(&model->plan, device));
+    VG_TRY_OUT(allocate(model));
     VG_TRY_OUT(model->encoder->ops->prepare(model->encoder, kernels));
+    vg_model_memory memory = measure(model);
     double mib = 1 << 20;
-    vg_info("model %s: %" PRId64
-            " parameters, %.1f MiB; %s %.1f MiB; gradients %.1f MiB and %.1f MiB, at %" PRId64 " segments",
-            model->encoder->ops->name, vg_parameters_total(&model->parameters),
-            (double)model->parameters.values.bytes / mib, model->plan.activations.slab.name,
-            (double)model->plan.activations.slab.bytes / mib, (double)model->parameters.gradients.bytes / mib,
-            (double)model->plan.gradients.slab.bytes / mib, options->max_batch);
+    vg_info("model %s in %s: %" PRId64
+            " parameters, %.1f MiB with their gradients; activations %.1f MiB, their gradients %.1f MiB, at "
+            "%" PRId64 " segments",
+            model->encoder->ops->name, vg_dtype_name(options->dtype), vg_parameters_total(&model->parameters),
+            (double)memory.parameters / mib, (double)memory.activations / mib, (double)memory.gradients / mib,
+            options->max_batch);
     *out = model;
     return VG_OK;
 out:
@@ -110,7 +168,7 @@ void vg_model_destroy(vg_model *model)
     if (model->encoder) model->encoder->ops->destroy(model->encoder);
     vg__plan_free(&model->plan);
     vg_parameters_free(&model->parameters);
-    free(model->wide);
+    free(model->staging);
     free(model);
 }
 
@@ -132,30 +190,25 @@ static vg_status check_batch(const vg_model *model, int64_t batch)
     return VG_OK;
 }
 
-/* Host floats into a tensor of the model's type. */
-static vg_status put(vg_model *model, vg_tensor to, const float *from)
-{
-    vg_device *device = model->kernels->device;
-    if (!model->wide) return vg_device_copy(device, to.data, from, vg_tensor_bytes(&to), VG_COPY_TO_DEVICE);
-    int64_t count = vg_tensor_count(&to);
-    for (int64_t i = 0; i < count; i++) model->wide[i] = from[i];
-    VG_TRY(vg_device_copy(device, to.data, model->wide, vg_tensor_bytes(&to), VG_COPY_TO_DEVICE));
-    return vg_device_synchronize(device);
-}
-
 vg_status vg_model_upload(vg_model *model, int64_t batch, const float *signal, const int64_t *segments,
                           const float *labels, vg_model_batch *out)
 {
     VG_TRY(check_batch(model, batch));
     *out = (vg_model_batch){.signal = model->signal, .segments = model->segments};
     out->signal.dims[0] = out->segments.dims[0] = batch;
-    VG_TRY(put(model, out->signal, signal));
-    VG_TRY(vg_device_copy(model->kernels->device, out->segments.data, segments,
-                          vg_tensor_bytes(&out->segments), VG_COPY_TO_DEVICE));
+    vg_device *device = model->kernels->device;
+    VG_TRY(vg__convert_to(device, out->signal, signal, model->staging));
+    VG_TRY(vg_device_copy(device, out->segments.data, segments, vg_tensor_bytes(&out->segments),
+                          VG_COPY_TO_DEVICE));
     if (!labels) return VG_OK;
     out->labels = model->labels;
     out->labels.dims[0] = batch;
-    return put(model, out->labels, labels);
+    return vg__convert_to(device, out->labels, labels, model->staging);
+}
+
+vg_status vg_model_download(const vg_model *model, vg_tensor from, float *to)
+{
+    return vg__convert_from(model->kernels->device, from, to);
 }
 
 static vg_status check_input(const vg_model *model, const vg_model_batch *batch)

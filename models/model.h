@@ -36,7 +36,8 @@ typedef struct vg_model_options {
     vg_head_kind head;
     int64_t max_batch;
     bool training;  /* false: no gradients, and activations share buffers; VG_PASS_TRAIN is refused */
-    vg_dtype dtype; /* VG_F32; VG_F64 on `ref` */
+    vg_dtype dtype; /* of activations and of the parameters that are computed with: VG_F32; VG_BF16, whose
+                       parameters have F32 masters; VG_F64 on `ref` */
 } vg_model_options;
 
 /* A batch on the model's device (the name vg_batch is the data loader's). */
@@ -57,8 +58,23 @@ typedef struct vg_pass {
     uint32_t epoch;
 } vg_pass;
 
+/* What a configuration takes on the device, in bytes. */
+typedef struct vg_model_memory {
+    size_t parameters;  /* what is computed with, masters, gradients */
+    size_t optimizer;   /* its moments; 0 without training */
+    size_t activations; /* of the forward pass, at max_batch */
+    size_t gradients;   /* of activations */
+    size_t inputs;      /* and constants */
+    size_t total;
+} vg_model_memory;
+
+/* Adds up without allocating anything there. What a backend takes for itself on first use is not in it. */
+VG_NODISCARD VG_API vg_status vg_model_measure(const vg_model_options *options, vg_model_memory *out);
+
 /* Checks the configuration, plans and allocates everything, logs the sizes. Parameters are zero until
- * initialised or loaded. `kernels` is borrowed until destroy. */
+ * initialised or loaded. `kernels` is borrowed until destroy. ERR_MEMORY says how much is needed, how much is
+ * free, and the largest train.micro_batch that would fit; also when there is no room for the optimiser of a
+ * training model, before anything is allocated, if the device knows what is free. */
 VG_NODISCARD VG_API vg_status vg_model_create(vg_kernels *kernels, const vg_model_options *options,
                                               vg_model **out);
 VG_API void vg_model_destroy(vg_model *model); /* NULL is fine */
@@ -66,11 +82,16 @@ VG_API void vg_model_destroy(vg_model *model); /* NULL is fine */
 VG_API vg_parameters *vg_model_parameters(vg_model *model);
 VG_API const vg_model_options *vg_model_get_options(const vg_model *model);
 
-/* Copies host arrays into the model's own input buffers: signal (B, T), segments (B), labels (B) or NULL.
+/* Copies host arrays into the model's own input buffers, in its type: signal (B, T), segments (B), labels (B)
+ * or NULL. The arrays may be used again when it returns.
  * ERR_SHAPE when batch is not in [1, max_batch]. */
 VG_NODISCARD VG_API vg_status vg_model_upload(vg_model *model, int64_t batch, const float *signal,
                                               const int64_t *segments, const float *labels,
                                               vg_model_batch *out);
+
+/* Copies a result of vg_model_forward() to floats of the host, as many as it has elements, whatever the
+ * model's type. Waits for the device. */
+VG_NODISCARD VG_API vg_status vg_model_download(const vg_model *model, vg_tensor from, float *to);
 
 /* Runs the model. `out` (may be NULL) becomes a view of the result, valid until the next forward or backward:
  * the reconstruction (B, T), the logits (B), or the vectors (B, d_model). */

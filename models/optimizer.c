@@ -24,7 +24,7 @@ struct vg_optimizer {
     int64_t steps;
     vg_slab state;
     vg_tensor m, v;   /* laid out as the parameters */
-    vg_tensor record; /* (2) F64: the latest step's squared norm and count */
+    vg_tensor record; /* (3) F64: the latest step's squared norm, sum of the loss and count */
 };
 
 static const char *const kind_names[] = {"adam", "adamw"};
@@ -61,11 +61,10 @@ static bool is_frozen(const vg_optimizer *optimizer, const vg_parameter *paramet
     return length && !strncmp(parameter->name, optimizer->frozen, length);
 }
 
-static int by_address(const void *a, const void *b)
+static int by_offset(const void *a, const void *b)
 {
     const vg_parameter *const *p = a, *const *q = b;
-    const char *x = (*p)->value.data, *y = (*q)->value.data;
-    return x < y ? -1 : x > y;
+    return (*p)->offset < (*q)->offset ? -1 : (*p)->offset > (*q)->offset;
 }
 
 /* Joins parameters that lie next to each other and are treated alike. The gaps between them hold zeros in the
@@ -73,7 +72,7 @@ static int by_address(const void *a, const void *b)
 static vg_status plan_ranges(vg_optimizer *optimizer)
 {
     const vg_parameters *parameters = optimizer->parameters;
-    size_t count = (size_t)parameters->count, size = vg_dtype_size(parameters->dtype);
+    size_t count = (size_t)parameters->count;
     vg_parameter **sorted = malloc((count + 1) * sizeof(vg_parameter *));
     optimizer->ranges = calloc(count + 1, sizeof *optimizer->ranges);
     if (!sorted || !optimizer->ranges) {
@@ -81,11 +80,10 @@ static vg_status plan_ranges(vg_optimizer *optimizer)
         return vg_fail(VG_ERR_MEMORY, "cannot create an optimiser");
     }
     if (count) memcpy(sorted, parameters->list, count * sizeof(vg_parameter *));
-    qsort(sorted, count, sizeof(vg_parameter *), by_address);
+    qsort(sorted, count, sizeof(vg_parameter *), by_offset);
     range *open = NULL;
     for (size_t i = 0; i < count; i++) {
         const vg_parameter *p = sorted[i];
-        int64_t first = (int64_t)((size_t)((char *)p->value.data - (char *)parameters->values.memory) / size);
         bool decay = p->decay || !optimizer->config.decay_matrices_only;
         if (is_frozen(optimizer, p)) {
             open = NULL;
@@ -93,14 +91,19 @@ static vg_status plan_ranges(vg_optimizer *optimizer)
         }
         if (!open || open->decay != decay) {
             open = &optimizer->ranges[optimizer->range_count++];
-            *open = (range){.first = first, .decay = decay};
+            *open = (range){.first = p->offset, .decay = decay};
         }
-        open->count = first + vg_tensor_count(&p->value) - open->first;
+        open->count = p->offset + vg_tensor_count(&p->value) - open->first;
     }
     free(sorted);
     if (!optimizer->range_count)
         return vg_fail(VG_ERR_CONFIG, "every parameter is frozen; there is nothing to train");
     return VG_OK;
+}
+
+size_t vg_optimizer_bytes(const vg_parameters *parameters)
+{
+    return 2 * parameters->gradients.bytes + 256;
 }
 
 vg_status vg_optimizer_create(vg_kernels *kernels, vg_parameters *parameters,
@@ -119,10 +122,10 @@ vg_status vg_optimizer_create(vg_kernels *kernels, vg_parameters *parameters,
              config->frozen_prefix ? config->frozen_prefix : "");
     optimizer->state = vg_slab_make("optimiser state");
     VG_TRY_OUT(plan_ranges(optimizer));
-    vg_tensor flat = vg_parameters_flat_values(parameters);
+    vg_tensor flat = vg_parameters_flat_masters(parameters);
     VG_TRY_OUT(vg_slab_add(&optimizer->state, &optimizer->m, flat.dtype, 1, flat.dims));
     VG_TRY_OUT(vg_slab_add(&optimizer->state, &optimizer->v, flat.dtype, 1, flat.dims));
-    VG_TRY_OUT(vg_slab_add(&optimizer->state, &optimizer->record, VG_F64, VG_DIMS(2)));
+    VG_TRY_OUT(vg_slab_add(&optimizer->state, &optimizer->record, VG_F64, VG_DIMS(3)));
     VG_TRY_OUT(vg_slab_bind(&optimizer->state, kernels->device));
     *out = optimizer;
     return VG_OK;
@@ -151,18 +154,21 @@ vg_status vg_optimizer_step(vg_optimizer *optimizer, double lr, vg_tensor stats)
     vg_device *device = kernels->device;
     const vg_optimizer_config *c = &optimizer->config;
     vg_tensor values = vg_parameters_flat_values(optimizer->parameters);
+    vg_tensor masters = vg_parameters_flat_masters(optimizer->parameters);
+    bool rounded = masters.data != values.data;
     vg_tensor gradients = vg_parameters_flat_gradients(optimizer->parameters);
     double *record = optimizer->record.data; /* an address on the device, not to be looked into */
     vg_tensor norm = vg_tensor_make(record, VG_F64, VG_DIMS(1));
-    vg_tensor count = vg_tensor_make(record + 1, VG_F64, VG_DIMS(1));
+    vg_tensor count = vg_tensor_make(record + 2, VG_F64, VG_DIMS(1));
     VG_TRY(vg_device_zero(device, record, sizeof *record));
-    VG_TRY(vg_device_copy(device, record + 1, (double *)stats.data + 1, sizeof *record, VG_COPY_ON_DEVICE));
+    VG_TRY(vg_device_copy(device, record + 1, stats.data, 2 * sizeof *record, VG_COPY_ON_DEVICE));
     for (int i = 0; i < optimizer->range_count; i++)
         VG_TRY(VG_RUN(kernels, grad_norm, .gradient = part(gradients, &optimizer->ranges[i]), .sum = norm));
     for (int i = 0; i < optimizer->range_count; i++) {
         const range *r = &optimizer->ranges[i];
-        VG_TRY(VG_RUN(kernels, adamw, .parameter = part(values, r), .gradient = part(gradients, r),
-                      .m = part(optimizer->m, r), .v = part(optimizer->v, r), .count = count,
+        VG_TRY(VG_RUN(kernels, adamw, .parameter = part(masters, r), .gradient = part(gradients, r),
+                      .m = part(optimizer->m, r), .v = part(optimizer->v, r),
+                      .copy = rounded ? part(values, r) : (vg_tensor){0}, .count = count,
                       .norm_squared = norm, .lr = lr, .beta1 = c->beta1, .beta2 = c->beta2,
                       .epsilon = c->epsilon, .weight_decay = r->decay ? c->weight_decay : 0,
                       .max_norm = c->clip_norm, .step = optimizer->steps + 1,
@@ -177,13 +183,14 @@ int64_t vg_optimizer_steps(const vg_optimizer *optimizer)
     return optimizer->steps;
 }
 
-vg_status vg_optimizer_read_norm(vg_optimizer *optimizer, double *norm)
+vg_status vg_optimizer_read_step(vg_optimizer *optimizer, vg_step *step)
 {
-    double record[2];
+    double record[3];
     vg_device *device = optimizer->kernels->device;
     VG_TRY(vg_device_copy(device, record, optimizer->record.data, sizeof record, VG_COPY_TO_HOST));
     VG_TRY(vg_device_synchronize(device));
-    *norm = record[1] > 0 ? sqrt(record[0]) / record[1] : 0;
+    *step = (vg_step){
+        .loss = record[1], .count = record[2], .norm = record[2] > 0 ? sqrt(record[0]) / record[2] : 0};
     return VG_OK;
 }
 
@@ -204,9 +211,9 @@ static vg_status list_state(const vg_optimizer *optimizer, char *m, char *v, sta
     if (!list->names || !list->tensors) return vg_fail(VG_ERR_MEMORY, "cannot list the optimiser's state");
     for (size_t i = 0; i < list->count; i++) {
         const vg_parameter *p = parameters->list[i / 2];
-        ptrdiff_t offset = (char *)p->value.data - (char *)parameters->values.memory;
+        size_t offset = (size_t)p->offset * vg_dtype_size(parameters->stored);
         snprintf(list->names[i], sizeof *list->names, "%c.%s", i % 2 ? 'v' : 'm', p->name);
-        list->tensors[i] = (vg_named_tensor){.name = list->names[i], .tensor = p->value};
+        list->tensors[i] = (vg_named_tensor){.name = list->names[i], .tensor = p->gradient};
         list->tensors[i].tensor.data = (i % 2 ? v : m) + offset;
     }
     return VG_OK;

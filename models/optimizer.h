@@ -25,21 +25,32 @@ typedef struct vg_optimizer_config {
 /* The paper's pre-training: Adam, 0.9, 0.999, 1e-8, decay 0.005 on everything, no clipping. */
 VG_API vg_optimizer_config vg_optimizer_config_default(void);
 
+/* The bytes that an optimiser of these (planned) parameters will allocate: a moment is as large as a
+ * gradient.
+ */
+VG_API size_t vg_optimizer_bytes(const vg_parameters *parameters);
+
 /* Allocates the moments. Kernels and parameters are borrowed until destroy; parameters are bound, with
  * gradients. ERR_CONFIG naming the value that cannot be. */
 VG_NODISCARD VG_API vg_status vg_optimizer_create(vg_kernels *kernels, vg_parameters *parameters,
                                                   const vg_optimizer_config *config, vg_optimizer **out);
 VG_API void vg_optimizer_destroy(vg_optimizer *optimizer); /* NULL is fine */
 
-/* One step. `stats` is vg_model_stats(): gradients are divided by stats[1], on the device. A count of zero
- * leaves parameters and moments alone. */
+/* One step of the masters, and of the values that a BF16 model computes with. `stats` is vg_model_stats():
+ * gradients are divided by stats[1], on the device. A count of zero leaves parameters and moments alone. */
 VG_NODISCARD VG_API vg_status vg_optimizer_step(vg_optimizer *optimizer, double lr, vg_tensor stats);
 
 VG_API int64_t vg_optimizer_steps(const vg_optimizer *optimizer); /* done so far */
 
-/* The norm of the latest step's mean gradient, before clipping, frozen parameters left out. Waits for the
- * device. 0 when the step had a count of zero. Each step measures it whether or not it clips. */
-VG_NODISCARD VG_API vg_status vg_optimizer_read_norm(vg_optimizer *optimizer, double *norm);
+/* What the latest step was made of. */
+typedef struct vg_step {
+    double loss, count; /* `stats` as it was: the sum of the loss, and what it is divided by */
+    double norm; /* of the mean gradient before clipping, frozen parameters left out, measured whether or not
+                    it clips; 0 when the count was zero */
+} vg_step;
+
+/* Waits for the device, once for all of it. */
+VG_NODISCARD VG_API vg_status vg_optimizer_read_step(vg_optimizer *optimizer, vg_step *step);
 
 /* optimizer.safetensors: both moments by parameter name, and the number of steps. load refuses the state of
  * another model (ERR_DATA, naming the tensor) or of another kind of optimiser. */

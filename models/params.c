@@ -6,11 +6,19 @@
 #include <string.h>
 
 #include "core/random.h"
+#include "models/convert.h"
+
+/* Every parameter starts at a multiple of so many elements: 256 bytes in BF16, more in wider types. One
+ * layout for all slabs, so that a range of elements means the same in each. */
+enum { ALIGNMENT = 128 };
 
 vg_parameters vg_parameters_make(vg_dtype dtype)
 {
-    return (vg_parameters){
-        .dtype = dtype, .values = vg_slab_make("parameters"), .gradients = vg_slab_make("gradients")};
+    return (vg_parameters){.dtype = dtype,
+                           .stored = dtype == VG_F64 ? VG_F64 : VG_F32,
+                           .values = vg_slab_make("parameters"),
+                           .masters = vg_slab_make("master parameters"),
+                           .gradients = vg_slab_make("gradients")};
 }
 
 void vg_parameters_free(vg_parameters *parameters)
@@ -20,6 +28,7 @@ void vg_parameters_free(vg_parameters *parameters)
     parameters->list = NULL;
     parameters->count = parameters->capacity = 0;
     vg_slab_free(&parameters->values);
+    vg_slab_free(&parameters->masters);
     vg_slab_free(&parameters->gradients);
 }
 
@@ -38,7 +47,8 @@ vg_status vg_parameters_declare(vg_parameters *parameters, const char *name, vg_
     vg_parameter *parameter = calloc(1, sizeof *parameter);
     if (!parameter) return vg_fail(VG_ERR_MEMORY, "cannot list the parameter %s", name);
     snprintf(parameter->name, sizeof parameter->name, "%s", name);
-    parameter->value = parameter->gradient = vg_tensor_make(NULL, parameters->dtype, rank, dims);
+    parameter->value = vg_tensor_make(NULL, parameters->dtype, rank, dims);
+    parameter->gradient = vg_tensor_make(NULL, parameters->stored, rank, dims);
     parameter->init = init;
     parameter->decay = decay;
     parameters->list[parameters->count++] = parameter;
@@ -46,20 +56,49 @@ vg_status vg_parameters_declare(vg_parameters *parameters, const char *name, vg_
     return VG_OK;
 }
 
-vg_status vg_parameters_bind(vg_parameters *parameters, vg_device *device, bool with_gradients)
+/* A view of a parameter in one of the slabs. */
+static void place(vg_tensor *view, const vg_tensor *slab, int64_t offset)
 {
+    view->data = (char *)slab->data + (size_t)offset * vg_dtype_size(view->dtype);
+}
+
+vg_status vg_parameters_plan(vg_parameters *parameters, bool training)
+{
+    int64_t total = 0;
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < parameters->count; i++) {
             vg_parameter *p = parameters->list[i];
             if (p->decay != (pass == 0)) continue;
-            VG_TRY(
-                vg_slab_add(&parameters->values, &p->value, parameters->dtype, p->value.rank, p->value.dims));
-            if (with_gradients)
-                VG_TRY(vg_slab_add(&parameters->gradients, &p->gradient, parameters->dtype, p->value.rank,
-                                   p->value.dims));
+            p->offset = total;
+            if (__builtin_add_overflow(total, vg_tensor_count(&p->value) + ALIGNMENT - 1, &total))
+                return vg_fail(VG_ERR_SHAPE, "the parameters are too large to address");
+            total -= total % ALIGNMENT;
         }
+    VG_TRY(vg_slab_add(&parameters->values, &parameters->flat_values, parameters->dtype, VG_DIMS(total)));
+    if (!training) return VG_OK;
+    if (parameters->dtype != parameters->stored)
+        VG_TRY(
+            vg_slab_add(&parameters->masters, &parameters->flat_masters, parameters->stored, VG_DIMS(total)));
+    return vg_slab_add(&parameters->gradients, &parameters->flat_gradients, parameters->stored,
+                       VG_DIMS(total));
+}
+
+vg_status vg_parameters_bind(vg_parameters *parameters, vg_device *device)
+{
     VG_TRY(vg_slab_bind(&parameters->values, device));
-    return with_gradients ? vg_slab_bind(&parameters->gradients, device) : VG_OK;
+    if (parameters->masters.entry_count) VG_TRY(vg_slab_bind(&parameters->masters, device));
+    if (parameters->gradients.entry_count) VG_TRY(vg_slab_bind(&parameters->gradients, device));
+    for (int i = 0; i < parameters->count; i++) {
+        vg_parameter *p = parameters->list[i];
+        place(&p->value, &parameters->flat_values, p->offset);
+        if (parameters->gradients.memory) place(&p->gradient, &parameters->flat_gradients, p->offset);
+    }
+    return VG_OK;
+}
+
+size_t vg_parameters_bytes(const vg_parameters *parameters)
+{
+    return parameters->values.bytes + parameters->masters.bytes + parameters->gradients.bytes;
 }
 
 /* FNV-1a: which stream of random numbers a name owns. */
@@ -89,10 +128,10 @@ vg_status vg_parameters_initialize(vg_parameters *parameters, uint64_t seed)
 {
     size_t largest = 0;
     for (int i = 0; i < parameters->count; i++) {
-        size_t bytes = vg_tensor_bytes(&parameters->list[i]->value);
+        size_t bytes = vg_tensor_bytes(&parameters->list[i]->gradient); /* in the type of the host */
         if (bytes > largest) largest = bytes;
     }
-    void *host = malloc(largest ? largest : 1);
+    void *host = malloc(largest + 1);
     if (!host) return vg_fail(VG_ERR_MEMORY, "cannot initialise the parameters");
     vg_status status = VG_OK;
     for (int i = 0; i < parameters->count; i++) {
@@ -101,7 +140,7 @@ vg_status vg_parameters_initialize(vg_parameters *parameters, uint64_t seed)
         int64_t count = vg_tensor_count(&p->value);
         for (int64_t j = 0; j < count; j++) {
             float value = (float)fresh(&p->init, &random);
-            if (parameters->dtype == VG_F64)
+            if (parameters->stored == VG_F64)
                 ((double *)host)[j] = value;
             else
                 ((float *)host)[j] = value;
@@ -118,18 +157,17 @@ vg_status vg_parameters_zero_gradients(vg_parameters *parameters)
     return vg_slab_zero(&parameters->gradients);
 }
 
-static vg_tensor flat(const vg_slab *slab, vg_dtype dtype)
-{
-    int64_t count = slab->memory ? (int64_t)(slab->bytes / vg_dtype_size(dtype)) : 0;
-    return vg_tensor_make(slab->memory, dtype, 1, &count);
-}
 vg_tensor vg_parameters_flat_values(const vg_parameters *parameters)
 {
-    return flat(&parameters->values, parameters->dtype);
+    return parameters->flat_values;
+}
+vg_tensor vg_parameters_flat_masters(const vg_parameters *parameters)
+{
+    return parameters->flat_masters.data ? parameters->flat_masters : parameters->flat_values;
 }
 vg_tensor vg_parameters_flat_gradients(const vg_parameters *parameters)
 {
-    return flat(&parameters->gradients, parameters->dtype);
+    return parameters->flat_gradients;
 }
 
 int64_t vg_parameters_total(const vg_parameters *parameters)
@@ -146,17 +184,42 @@ vg_parameter *vg_parameters_find(const vg_parameters *parameters, const char *na
     return NULL;
 }
 
+/* The tensor that holds what `view` of the values stands for most exactly: its part of the masters, or
+ * itself.
+ */
+static vg_tensor master_of(const vg_parameters *parameters, const vg_tensor *view)
+{
+    vg_tensor master = *view;
+    if (view->dtype == parameters->stored || !parameters->masters.memory) return master;
+    size_t element =
+        (size_t)((char *)view->data - (char *)parameters->values.memory) / vg_dtype_size(parameters->dtype);
+    master.dtype = parameters->stored;
+    master.data = (char *)parameters->masters.memory + element * vg_dtype_size(parameters->stored);
+    return master;
+}
+
 vg_status vg_parameters_get(const vg_parameters *parameters, const vg_tensor *view, void *host)
 {
     vg_device *device = parameters->values.device;
-    VG_TRY(vg_device_copy(device, host, view->data, vg_tensor_bytes(view), VG_COPY_TO_HOST));
+    vg_tensor master = master_of(parameters, view);
+    if (master.dtype != parameters->stored) return vg__convert_from(device, *view, host);
+    VG_TRY(vg_device_copy(device, host, master.data, vg_tensor_bytes(&master), VG_COPY_TO_HOST));
     return vg_device_synchronize(device);
 }
 
 vg_status vg_parameters_set(const vg_parameters *parameters, const vg_tensor *view, const void *host)
 {
     vg_device *device = parameters->values.device;
-    VG_TRY(vg_device_copy(device, view->data, host, vg_tensor_bytes(view), VG_COPY_TO_DEVICE));
+    vg_tensor master = master_of(parameters, view);
+    if (master.dtype == parameters->stored)
+        VG_TRY(vg_device_copy(device, master.data, host, vg_tensor_bytes(&master), VG_COPY_TO_DEVICE));
+    if (view->dtype != parameters->stored) {
+        void *staging = malloc(vg_tensor_bytes(view) + 1);
+        if (!staging) return vg_fail(VG_ERR_MEMORY, "cannot set the parameters");
+        vg_status status = vg__convert_to(device, *view, host, staging);
+        free(staging);
+        VG_TRY(status);
+    }
     return vg_device_synchronize(device);
 }
 
@@ -164,9 +227,10 @@ vg_status vg_parameters_save(const vg_parameters *parameters, const char *path, 
                              size_t metadata_count)
 {
     size_t count = (size_t)parameters->count;
-    vg_named_tensor *tensors = calloc(count ? count : 1, sizeof *tensors);
-    char *host = malloc(parameters->values.bytes ? parameters->values.bytes : 1);
+    size_t size = vg_dtype_size(parameters->stored);
     vg_tensor all = vg_parameters_flat_values(parameters);
+    vg_named_tensor *tensors = calloc(count ? count : 1, sizeof *tensors);
+    char *host = malloc((size_t)vg_tensor_count(&all) * size + 1);
     vg_status status = VG_OK;
     if (!tensors || !host) {
         status = vg_fail(VG_ERR_MEMORY, "cannot copy the parameters for %s", path);
@@ -175,8 +239,8 @@ vg_status vg_parameters_save(const vg_parameters *parameters, const char *path, 
     VG_TRY_OUT(vg_parameters_get(parameters, &all, host));
     for (size_t i = 0; i < count; i++) {
         const vg_parameter *p = parameters->list[i];
-        tensors[i] = (vg_named_tensor){.name = p->name, .tensor = p->value};
-        tensors[i].tensor.data = host + ((char *)p->value.data - (char *)parameters->values.memory);
+        tensors[i] = (vg_named_tensor){.name = p->name, .tensor = p->gradient}; /* its shape and type */
+        tensors[i].tensor.data = host + (size_t)p->offset * size;
     }
     VG_TRY_OUT(vg_safetensors_write(path, tensors, count, metadata, metadata_count));
 out:
@@ -203,11 +267,11 @@ static vg_status compare(const vg_parameters *parameters, const vg_safetensors *
         }
         const vg_tensor *stored = vg_safetensors_find(file, p->name);
         char ours[96], theirs[96];
-        vg_tensor_describe(&p->value, ours, sizeof ours);
+        vg_tensor_describe(&p->gradient, ours, sizeof ours); /* whose type is that of files */
         if (!stored)
             return vg_fail(VG_ERR_DATA, "%s lacks the tensor %s %s: a checkpoint of another model", path,
                            p->name, ours);
-        if (!vg_tensor_same_shape(stored, &p->value) || stored->dtype != p->value.dtype)
+        if (!vg_tensor_same_shape(stored, &p->value) || stored->dtype != parameters->stored)
             return vg_fail(VG_ERR_DATA,
                            "%s: %s is %s in the file and %s in the model: a checkpoint of "
                            "another model",

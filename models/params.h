@@ -1,6 +1,7 @@
-/* The parameters of a model: a list of named tensors in one slab, their gradients in another of the same
- * layout, so that the norm and the optimiser run over flat ranges. Names are PyTorch's way
- * ("encoder.layers.0.attention.qkv.weight"). Declare all, bind once, use the views until free. */
+/* The parameters of a model: a list of named tensors in one slab, their gradients in another, and for a model
+ * that computes in BF16 its F32 masters in a third. Element i of one slab belongs to element i of the others,
+ * so that the norm and the optimiser run over flat ranges. Names are PyTorch's way
+ * ("encoder.layers.0.attention.qkv.weight"). Declare all, plan and bind once, use the views until free. */
 #ifndef VAGUS_MODELS_PARAMS_H
 #define VAGUS_MODELS_PARAMS_H
 
@@ -23,8 +24,9 @@ typedef struct vg_init {
 
 typedef struct vg_parameter {
     char name[VG_MAX_PARAMETER_NAME];
-    vg_tensor value;
-    vg_tensor gradient; /* data NULL in a model without backward */
+    vg_tensor value;    /* what the model computes with */
+    vg_tensor gradient; /* of type `stored`; data NULL in a model without backward */
+    int64_t offset;     /* of its first element in every slab, in elements */
     vg_init init;
     bool decay; /* a matrix: gets weight decay when only matrices do */
 } vg_parameter;
@@ -32,8 +34,10 @@ typedef struct vg_parameter {
 typedef struct vg_parameters {
     vg_parameter **list; /* in order of declaration; entries never move */
     int count, capacity;
-    vg_dtype dtype;
-    vg_slab values, gradients;
+    vg_dtype dtype;  /* of the values that the model computes with: F32, BF16 or F64 */
+    vg_dtype stored; /* of gradients, masters, files and arrays of the host: F32; F64 where dtype is F64 */
+    vg_slab values, masters, gradients;
+    vg_tensor flat_values, flat_masters, flat_gradients; /* each slab's only tensor; absent: no slab */
 } vg_parameters;
 
 VG_API vg_parameters vg_parameters_make(vg_dtype dtype);
@@ -45,31 +49,42 @@ VG_NODISCARD VG_API vg_status vg_parameters_declare(vg_parameters *parameters, c
                                                     bool decay, int rank, const int64_t *dims,
                                                     vg_parameter **out);
 
-/* Allocates both slabs (`with_gradients` false: values only), zeroed. Matrices come first, so that "decay
- * only matrices" is one range each in the encoder and in the head. */
-VG_NODISCARD VG_API vg_status vg_parameters_bind(vg_parameters *parameters, vg_device *device,
-                                                 bool with_gradients);
+/* Lays all of them out, which tells the slabs' sizes. `training` adds the gradients and, to BF16, the
+ * masters: steps of the optimiser are smaller than BF16 can tell, so they are summed up there, and the values
+ * are the masters rounded. Matrices come first, so that "decay only matrices" is one range each in the
+ * encoder and in the head. `parameters` stays where it is from here on. */
+VG_NODISCARD VG_API vg_status vg_parameters_plan(vg_parameters *parameters, bool training);
+
+/* Allocates what was planned, zeroed. */
+VG_NODISCARD VG_API vg_status vg_parameters_bind(vg_parameters *parameters, vg_device *device);
+
+VG_API size_t vg_parameters_bytes(const vg_parameters *parameters); /* of the slabs, once planned */
 
 /* Fresh values: each is a function of (seed, its name, its shape), so adding one changes no other. Values are
- * rounded to float in an F64 model too, so that both types start equal. */
+ * rounded to float in an F64 model too, so that all types start equal. */
 VG_NODISCARD VG_API vg_status vg_parameters_initialize(vg_parameters *parameters, uint64_t seed);
 
 VG_NODISCARD VG_API vg_status vg_parameters_zero_gradients(vg_parameters *parameters);
 
-/* The whole slab as one flat tensor, alignment gaps (always zero) included. */
+/* A whole slab as one flat tensor, alignment gaps (always zero) included; masters are the values themselves
+ * where there are no others. */
 VG_API vg_tensor vg_parameters_flat_values(const vg_parameters *parameters);
+VG_API vg_tensor vg_parameters_flat_masters(const vg_parameters *parameters);
 VG_API vg_tensor vg_parameters_flat_gradients(const vg_parameters *parameters);
 
 VG_API int64_t vg_parameters_total(const vg_parameters *parameters); /* numbers, without gaps */
 VG_API vg_parameter *vg_parameters_find(const vg_parameters *parameters, const char *name); /* NULL: none */
 
-/* Between a parameter (or its gradient) and host memory of the parameters' type, row-major, all of it. */
+/* Between a parameter (or its gradient) and host memory of type `stored`, row-major, all of it. A value that
+ * has a master is read from it, and written to both. `view` may be a flat one. */
 VG_NODISCARD VG_API vg_status vg_parameters_get(const vg_parameters *parameters, const vg_tensor *view,
                                                 void *host);
 VG_NODISCARD VG_API vg_status vg_parameters_set(const vg_parameters *parameters, const vg_tensor *view,
                                                 const void *host);
 
-/* All values under their names, with this metadata, atomically. */
+/* All values under their names, with this metadata, atomically; of type `stored`, from the masters where
+ * there are any. So a model trained in BF16 goes on with the same bits, and is read by one that computes in
+ * F32. */
 VG_NODISCARD VG_API vg_status vg_parameters_save(const vg_parameters *parameters, const char *path,
                                                  const vg_text_pair *metadata, size_t metadata_count);
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/convert.h"
+
 vg_plan vg__plan_make(vg_parameters *parameters, int64_t batch, bool training, vg_dtype dtype)
 {
     return (vg_plan){
@@ -14,6 +16,7 @@ vg_plan vg__plan_make(vg_parameters *parameters, int64_t batch, bool training, v
         .batch = batch,
         .training = training,
         .dtype = dtype,
+        .statistic = dtype == VG_F64 ? VG_F64 : VG_F32,
     };
 }
 
@@ -100,16 +103,34 @@ static void give_back(vg_arena *arena, const vg_tensor *view)
     VG_ASSERT(!"a buffer that was lent");
 }
 
-static vg_status arena_bind(vg_arena *arena, vg_device *device)
+/* Once every loan is known. */
+static vg_status arena_plan(vg_arena *arena)
 {
     for (int i = 0; i < arena->block_count; i++) {
         struct vg_block *block = &arena->blocks[i];
         VG_TRY(vg_slab_add(&arena->slab, &block->memory, VG_U8, VG_DIMS((int64_t)block->bytes)));
     }
+    return VG_OK;
+}
+
+static vg_status arena_bind(vg_arena *arena, vg_device *device)
+{
     VG_TRY(vg_slab_bind(&arena->slab, device));
     for (int i = 0; i < arena->loan_count; i++)
         arena->loans[i].view->data = arena->blocks[arena->loans[i].block].memory.data;
     return VG_OK;
+}
+
+vg_status vg__plan_finish(vg_plan *plan)
+{
+    VG_TRY(arena_plan(&plan->constants));
+    VG_TRY(arena_plan(&plan->activations));
+    return arena_plan(&plan->gradients);
+}
+
+size_t vg__plan_bytes(const vg_plan *plan)
+{
+    return plan->constants.slab.bytes + plan->activations.slab.bytes + plan->gradients.slab.bytes;
 }
 
 vg_status vg__plan_bind(vg_plan *plan, vg_device *device)
@@ -148,10 +169,10 @@ void vg__plan_done(vg_plan *plan, const vg_tensor *view)
     give_back(&plan->activations, view);
 }
 
-vg_status vg__plan_borrow(vg_plan *plan, vg_tensor *view, int rank, const int64_t *dims)
+vg_status vg__plan_borrow(vg_plan *plan, vg_tensor *view, vg_dtype dtype, int rank, const int64_t *dims)
 {
     *view = (vg_tensor){0};
-    return plan->training ? lend(&plan->gradients, view, plan->dtype, rank, dims) : VG_OK;
+    return plan->training ? lend(&plan->gradients, view, dtype, rank, dims) : VG_OK;
 }
 
 void vg__plan_return(vg_plan *plan, const vg_tensor *view)
@@ -185,13 +206,23 @@ const vg_dropout *vg__dropout(const vg_run *run, const vg_dropout_site *site, vg
 
 vg_status vg__fill(vg_device *device, vg_tensor to, const double *from)
 {
-    int64_t count = vg_tensor_count(&to);
-    float *narrow = to.dtype == VG_F32 ? malloc((size_t)count * sizeof *narrow + 1) : NULL;
-    if (to.dtype == VG_F32 && !narrow) return vg_fail(VG_ERR_MEMORY, "cannot fill a constant");
-    for (int64_t i = 0; narrow && i < count; i++) narrow[i] = (float)from[i];
-    const void *source = narrow ? (const void *)narrow : from;
-    vg_status status = vg_device_copy(device, to.data, source, vg_tensor_bytes(&to), VG_COPY_TO_DEVICE);
-    if (status == VG_OK) status = vg_device_synchronize(device);
+    if (to.dtype == VG_F64) {
+        VG_TRY(vg_device_copy(device, to.data, from, vg_tensor_bytes(&to), VG_COPY_TO_DEVICE));
+        return vg_device_synchronize(device);
+    }
+    size_t count = (size_t)vg_tensor_count(&to);
+    float *narrow = malloc(count * sizeof *narrow + 1);
+    void *staging = malloc(vg_tensor_bytes(&to) + 1);
+    vg_status status;
+    if (!narrow || !staging) {
+        status = vg_fail(VG_ERR_MEMORY, "cannot fill a constant");
+        goto out;
+    }
+    for (size_t i = 0; i < count; i++) narrow[i] = (float)from[i];
+    VG_TRY_OUT(vg__convert_to(device, to, narrow, staging));
+    status = vg_device_synchronize(device);
+out:
     free(narrow);
+    free(staging);
     return status;
 }

@@ -39,12 +39,16 @@ typedef struct vg_plan {
     int name_count, name_capacity;
     int64_t batch; /* the largest */
     bool training;
-    vg_dtype dtype;
-    uint32_t sites; /* dropouts so far */
+    vg_dtype dtype;     /* of activations and their gradients */
+    vg_dtype statistic; /* of statistics and of the gradients of parameters: F32, or F64 where dtype is */
+    uint32_t sites;     /* dropouts so far */
 } vg_plan;
 
 vg_plan vg__plan_make(vg_parameters *parameters, int64_t batch, bool training, vg_dtype dtype);
+/* Once every buffer has been asked for: adds up sizes. Then vg__plan_bytes() knows what binding allocates. */
+VG_NODISCARD vg_status vg__plan_finish(vg_plan *plan);
 VG_NODISCARD vg_status vg__plan_bind(vg_plan *plan, vg_device *device);
+size_t vg__plan_bytes(const vg_plan *plan);
 void vg__plan_free(vg_plan *plan);
 
 /* A buffer of the forward pass. `view` stays where it is until the plan is bound. `name` (may be NULL) makes
@@ -59,7 +63,8 @@ VG_NODISCARD vg_status vg__plan_own(vg_plan *plan, vg_tensor *view, const char *
                                     int rank, const int64_t *dims);
 
 /* A buffer of the backward pass, absent in an inference model, and its end. */
-VG_NODISCARD vg_status vg__plan_borrow(vg_plan *plan, vg_tensor *view, int rank, const int64_t *dims);
+VG_NODISCARD vg_status vg__plan_borrow(vg_plan *plan, vg_tensor *view, vg_dtype dtype, int rank,
+                                       const int64_t *dims);
 void vg__plan_return(vg_plan *plan, const vg_tensor *view);
 
 /* "a.b" of two names into `out` of VG_MAX_PARAMETER_NAME. */
@@ -87,7 +92,7 @@ typedef struct vg_dropout_site {
     float probability;
     uint32_t site;
 } vg_dropout_site;
-/* Copies doubles from the host into a tensor of either floating type, and waits. */
+/* Copies doubles from the host into a tensor of any floating type, and waits. */
 VG_NODISCARD vg_status vg__fill(vg_device *device, vg_tensor to, const double *from);
 
 vg_dropout_site vg__plan_dropout(vg_plan *plan, double probability);

@@ -96,7 +96,7 @@ static vg_status plan_tokens(transformer *t, vg_plan *plan)
         if (plan->training) {
             VG_TRY(vg__plan_own(plan, &t->one, NULL, plan->dtype, VG_DIMS(plan->batch, 1, 1)));
             VG_TRY(vg__plan_own(plan, &t->nothing, NULL, plan->dtype, VG_DIMS(t->rows * t->width, 1)));
-            VG_TRY(vg__plan_own(plan, &t->dnothing, NULL, plan->dtype, VG_DIMS(t->rows * t->width)));
+            VG_TRY(vg__plan_own(plan, &t->dnothing, NULL, plan->statistic, VG_DIMS(t->rows * t->width)));
         }
     } else {
         VG_TRY(vg__plan_own(plan, &t->table, NULL, plan->dtype, VG_DIMS(t->rows, t->width)));
@@ -147,8 +147,8 @@ static vg_status plan_layer(transformer *t, vg_plan *plan, int index, const vg_t
     l->dropout = vg__plan_dropout(plan, c->dropout_attention);
     VG_TRY(vg__plan_keep(plan, &l->heads, vg__join(name, prefix, "attention.heads"), plan->dtype,
                          VG_DIMS(B, R, H, C / H)));
-    VG_TRY(
-        vg__plan_keep(plan, &l->lse, vg__join(name, prefix, "attention.lse"), plan->dtype, VG_DIMS(B, H, R)));
+    VG_TRY(vg__plan_keep(plan, &l->lse, vg__join(name, prefix, "attention.lse"), plan->statistic,
+                         VG_DIMS(B, H, R)));
     vg__linear_done(plan, &l->qkv);
     VG_TRY(vg__linear_plan(plan, &l->out, vg__join(name, prefix, "attention.out"), R, C, C,
                            VG_ACTIVATION_NONE, 0, VG_LINEAR_ATTENTION_OUT));
@@ -168,11 +168,11 @@ static vg_status plan_layer(transformer *t, vg_plan *plan, int index, const vg_t
     *residual = t->pre_norm ? &l->after[1].z : &l->after[1].y;
 
     /* A layer's own gradients live only while its backward runs: all layers share them. */
-    VG_TRY(vg__plan_borrow(plan, &l->dlinear1, VG_DIMS(B, R, F)));
+    VG_TRY(vg__plan_borrow(plan, &l->dlinear1, plan->dtype, VG_DIMS(B, R, F)));
     vg__plan_return(plan, &l->dlinear1);
-    VG_TRY(vg__plan_borrow(plan, &l->dheads, VG_DIMS(B, R, H, C / H)));
-    VG_TRY(vg__plan_borrow(plan, &l->dqkv, VG_DIMS(B, R, 3 * C)));
-    VG_TRY(vg__plan_borrow(plan, &l->delta, VG_DIMS(B, H, R)));
+    VG_TRY(vg__plan_borrow(plan, &l->dheads, plan->dtype, VG_DIMS(B, R, H, C / H)));
+    VG_TRY(vg__plan_borrow(plan, &l->dqkv, plan->dtype, VG_DIMS(B, R, 3 * C)));
+    VG_TRY(vg__plan_borrow(plan, &l->delta, plan->statistic, VG_DIMS(B, H, R)));
     vg__plan_return(plan, &l->dheads);
     vg__plan_return(plan, &l->dqkv);
     vg__plan_return(plan, &l->delta);
@@ -185,10 +185,10 @@ static vg_status plan_all(transformer *t, vg_plan *plan, bool signal_gradient)
     VG_TRY(plan_convolutions(t, plan));
     VG_TRY(plan_tokens(t, plan));
     /* The gradient of the features stays lent: heads plan after us and write it. */
-    VG_TRY(vg__plan_borrow(plan, &t->dtokens, VG_DIMS(B, R, C)));
-    if (!t->tokens) VG_TRY(vg__plan_borrow(plan, &t->dpooled, VG_DIMS(B, C)));
-    if (t->pre_norm) VG_TRY(vg__plan_borrow(plan, &t->dresidual, VG_DIMS(B, R, C)));
-    VG_TRY(vg__plan_borrow(plan, &t->dblock, VG_DIMS(B, R, C)));
+    VG_TRY(vg__plan_borrow(plan, &t->dtokens, plan->dtype, VG_DIMS(B, R, C)));
+    if (!t->tokens) VG_TRY(vg__plan_borrow(plan, &t->dpooled, plan->dtype, VG_DIMS(B, C)));
+    if (t->pre_norm) VG_TRY(vg__plan_borrow(plan, &t->dresidual, plan->dtype, VG_DIMS(B, R, C)));
+    VG_TRY(vg__plan_borrow(plan, &t->dblock, plan->dtype, VG_DIMS(B, R, C)));
 
     const vg_tensor *residual = &t->stream, *input = t->pre_norm ? &t->first_y : &t->stream;
     for (int i = 0; i < t->layer_count; i++) VG_TRY(plan_layer(t, plan, i, &residual, &input));
@@ -204,10 +204,11 @@ static vg_status plan_all(transformer *t, vg_plan *plan, bool signal_gradient)
 
     /* Backward of the convolutions, from the last to the first. */
     for (int i = t->convs - 1; i >= 0; i--) {
-        VG_TRY(vg__plan_borrow(plan, &t->dconv[i], VG_DIMS(B, t->time, t->config.conv_channels.item[i])));
+        VG_TRY(vg__plan_borrow(plan, &t->dconv[i], plan->dtype,
+                               VG_DIMS(B, t->time, t->config.conv_channels.item[i])));
         if (i < t->convs - 1) vg__plan_return(plan, &t->dconv[i + 1]);
     }
-    if (signal_gradient) VG_TRY(vg__plan_borrow(plan, &t->base.dsignal, VG_DIMS(B, t->time)));
+    if (signal_gradient) VG_TRY(vg__plan_borrow(plan, &t->base.dsignal, plan->dtype, VG_DIMS(B, t->time)));
     vg__plan_return(plan, &t->dconv[0]);
     vg__plan_return(plan, &t->dblock);
     if (t->pre_norm) vg__plan_return(plan, &t->dresidual);

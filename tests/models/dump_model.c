@@ -161,7 +161,7 @@ static vg_status dump_training(vg_kernels *kernels, vg_model *model, const vg_mo
     vg_parameters *all = vg_model_parameters(model);
     vg_optimizer_config config = vg_optimizer_config_default();
     vg_optimizer *optimizer = NULL;
-    double losses[STEPS], norms[STEPS], sum, count;
+    double losses[STEPS], norms[STEPS];
     config.kind = kind;
     config.weight_decay = 0.01;
     config.clip_norm = 0.5;
@@ -170,10 +170,11 @@ static vg_status dump_training(vg_kernels *kernels, vg_model *model, const vg_mo
     VG_TRY_OUT(vg_optimizer_create(kernels, all, &config, &optimizer));
     for (int step = 0; step < STEPS; step++) {
         VG_TRY_OUT(forward_backward(model, batch));
-        VG_TRY_OUT(vg_model_read_stats(model, &sum, &count));
+        vg_step done;
         VG_TRY_OUT(vg_optimizer_step(optimizer, lr, vg_model_stats(model)));
-        VG_TRY_OUT(vg_optimizer_read_norm(optimizer, &norms[step]));
-        losses[step] = sum / count;
+        VG_TRY_OUT(vg_optimizer_read_step(optimizer, &done));
+        norms[step] = done.norm;
+        losses[step] = done.loss / done.count;
     }
     vg_tensor view = vg_tensor_make(losses, VG_F64, VG_DIMS(STEPS));
     keep(prefix, "losses", &view);

@@ -38,7 +38,8 @@ static void make_case(case_list *c)
     for (int i = 0; i < PARAMETERS; i++)
         assert_ok(vg_parameters_declare(&c->parameters, names[i], (vg_init){VG_INIT_NORMAL, 0.5}, i % 2 == 0,
                                         VG_DIMS(i + 2, 3), &c->p[i]));
-    assert_ok(vg_parameters_bind(&c->parameters, bench.device, true));
+    assert_ok(vg_parameters_plan(&c->parameters, true));
+    assert_ok(vg_parameters_bind(&c->parameters, bench.device));
     assert_ok(vg_parameters_initialize(&c->parameters, 4));
     c->stats = vg_tensor_make(c->sums, VG_F64, VG_DIMS(2));
 }
@@ -53,6 +54,7 @@ static void fill_gradients(case_list *c, int step)
     for (int k = 0; k < PARAMETERS; k++)
         for (int64_t i = 0; i < vg_tensor_count(&c->p[k]->value); i++)
             ((double *)c->p[k]->gradient.data)[i] = made_up_gradient(step, k, i);
+    c->sums[0] = 0.5 * step;
     c->sums[1] = 3; /* gradients are sums over three samples */
 }
 
@@ -88,9 +90,10 @@ static void compare_with_formula(vg_optimizer_config config)
                 p[k][i] -= lr * mean / (sqrt(square) + config.epsilon);
             }
         assert_ok(vg_optimizer_step(optimizer, lr, c.stats));
-        double read;
-        assert_ok(vg_optimizer_read_norm(optimizer, &read));
-        if (!(fabs(read - norm) <= 1e-12 * norm)) fail_msg("norm %.15g, want %.15g", read, norm);
+        vg_step read;
+        assert_ok(vg_optimizer_read_step(optimizer, &read));
+        if (!(fabs(read.norm - norm) <= 1e-12 * norm)) fail_msg("norm %.15g, want %.15g", read.norm, norm);
+        assert_true(read.loss == c.sums[0] && read.count == c.sums[1]);
         for (int k = 0; k < PARAMETERS; k++) {
             double off = tiny_difference(c.p[k]->value.data, p[k], vg_tensor_count(&c.p[k]->value));
             if (!(off <= 1e-12)) fail_msg("step %d: %s is off by %g", step, c.p[k]->name, off);
@@ -124,14 +127,15 @@ static void nothing_counted_changes_nothing(void **state)
     vg_optimizer *optimizer;
     assert_ok(vg_optimizer_create(bench.kernels, &c.parameters, &config, &optimizer));
     vg_tensor flat = vg_parameters_flat_values(&c.parameters);
-    double *before = malloc(vg_tensor_bytes(&flat)), norm;
+    double *before = malloc(vg_tensor_bytes(&flat));
+    vg_step read;
     memcpy(before, flat.data, vg_tensor_bytes(&flat));
     fill_gradients(&c, 1);
     c.sums[1] = 0;
     assert_ok(vg_optimizer_step(optimizer, 1, c.stats));
     assert_memory_equal(before, flat.data, vg_tensor_bytes(&flat));
-    assert_ok(vg_optimizer_read_norm(optimizer, &norm));
-    assert_true(norm == 0);
+    assert_ok(vg_optimizer_read_step(optimizer, &read));
+    assert_true(read.norm == 0 && read.count == 0);
     free(before);
     vg_optimizer_destroy(optimizer);
     vg_parameters_free(&c.parameters);
@@ -211,7 +215,8 @@ static void refusals(void **state)
     c.parameters = vg_parameters_make(VG_F32);
     assert_ok(vg_parameters_declare(&c.parameters, "encoder.x", (vg_init){VG_INIT_ONES, 0}, true, VG_DIMS(2),
                                     &c.p[0]));
-    assert_ok(vg_parameters_bind(&c.parameters, bench.device, true));
+    assert_ok(vg_parameters_plan(&c.parameters, true));
+    assert_ok(vg_parameters_bind(&c.parameters, bench.device));
     vg_optimizer_config config = vg_optimizer_config_default();
     config.frozen_prefix = "encoder.";
     assert_fails(vg_optimizer_create(bench.kernels, &c.parameters, &config, &optimizer), VG_ERR_CONFIG,

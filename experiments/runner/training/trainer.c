@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/file.h"
 #include "core/log.h"
@@ -77,15 +76,13 @@ vg_status vg_validate(const vg_training *training, vg_model *model, const int64_
 
 typedef struct probability_list {
     double *next;
-    float *logits; /* room for a batch */
+    float *logits; /* of a batch, on the host */
 } probability_list;
 
 static vg_status take_probabilities(vg_model *model, vg_tensor out, const vg_batch *batch, void *context)
 {
     probability_list *list = context;
-    (void)model;
-    VG_ASSERT(out.dtype == VG_F32);
-    memcpy(list->logits, out.data, (size_t)batch->count * sizeof(float));
+    VG_TRY(vg_model_download(model, out, list->logits));
     for (int64_t i = 0; i < batch->count; i++) {
         if (!isfinite(list->logits[i]))
             return vg_fail(VG_ERR_NUMERIC,
@@ -127,26 +124,26 @@ static vg_status train_step(loop *l, const vg_batch *batch)
         VG_TRY(vg_model_forward(l->model, &uploaded, &pass, NULL));
         VG_TRY(vg_model_backward(l->model));
     }
-    double rate = vg_schedule_rate(&l->schedule, l->state.step + 1), sum, count, norm;
+    double rate = vg_schedule_rate(&l->schedule, l->state.step + 1);
+    vg_step done;
     VG_TRY(vg_optimizer_step(l->optimizer, rate, vg_model_stats(l->model)));
-    VG_TRY(vg_model_read_stats(l->model, &sum, &count));
-    VG_TRY(vg_optimizer_read_norm(l->optimizer, &norm));
-    if (!isfinite(sum) || !isfinite(norm))
+    VG_TRY(vg_optimizer_read_step(l->optimizer, &done)); /* the step's only wait for the device */
+    if (!isfinite(done.loss) || !isfinite(done.norm))
         return vg_fail(
             VG_ERR_NUMERIC,
             "the loss or its gradient is not finite at step %" PRId64 " (epoch %" PRId64
             "); a lower optimizer.lr, a longer warm-up or optimizer.clip_norm=1 usually helps; earlier "
             "checkpoints are intact",
             l->state.step + 1, l->state.epoch);
-    l->state.loss_sum += sum;
-    l->state.loss_count += count;
+    l->state.loss_sum += done.loss;
+    l->state.loss_count += done.count;
     l->state.step++;
     l->state.step_in_epoch++;
     l->seen += batch->count;
-    double loss = count > 0 ? sum / count : NAN;
+    double loss = done.count > 0 ? done.loss / done.count : NAN;
     vg_progress_update(&l->tracker.progress, l->state.step, loss, (double)l->seen);
     if (l->state.step % e->train.log_every) return VG_OK;
-    vg_measure measures[] = {{"train.loss", loss}, {"train.lr", rate}, {"train.gradient_norm", norm}};
+    vg_measure measures[] = {{"train.loss", loss}, {"train.lr", rate}, {"train.gradient_norm", done.norm}};
     return vg_tracker_write(&l->tracker, l->state.epoch, l->state.step, measures, 3);
 }
 
