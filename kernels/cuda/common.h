@@ -72,6 +72,29 @@ GPU_DEVICE float gpu_dropout_factor(const gpu_dropout &dropout, gpu_coins &coins
     return (word >> (half & 1) * 16 & 0xffff) >= dropout.threshold ? dropout.scale : 0;
 }
 
+/* The factors of W neighbouring elements from e on, a multiple of W: 1, 4 or 8, so that one draw serves all.
+ */
+template <int W>
+GPU_DEVICE void gpu_dropout_factors(float (&factor)[W], const gpu_dropout &dropout, int64_t b, int64_t e)
+{
+    static_assert(W == 1 || W == 4 || W == VG_RANDOM_LANES, "within one draw");
+    gpu_draw draw = {};
+    if (dropout.segment)
+        draw = gpu_philox(dropout.seed, (uint32_t)(e / VG_RANDOM_LANES), dropout.site,
+                          (uint32_t)dropout.segment[b], dropout.epoch);
+    const int first = (int)(e % VG_RANDOM_LANES);
+#pragma unroll
+    for (int w = 0; w < W; w++) {
+        uint32_t word = draw.word[w / 2];
+        if (W == 4 && first) word = draw.word[2 + w / 2];
+        if (W == 1)
+            word = first < 4 ? (first < 2 ? draw.word[0] : draw.word[1])
+                             : (first < 6 ? draw.word[2] : draw.word[3]);
+        const uint32_t half = word >> (W == 1 ? first & 1 : w & 1) * 16 & 0xffff;
+        factor[w] = half >= dropout.threshold ? dropout.scale : 0;
+    }
+}
+
 /* Not fmaxf: what is not a number stays so. */
 GPU_DEVICE float gpu_activate(vg_activation activation, float x)
 {
@@ -85,6 +108,40 @@ GPU_DEVICE float gpu_activation_slope(vg_activation activation, float x)
     if (activation == VG_ACTIVATION_GELU)
         return 0.5f * erfcf(-x * 0.70710678f) + x * 0.39894228f * expf(-x * x / 2);
     return 1;
+}
+
+/* N neighbouring elements as floats, 16 bytes at a time; N is 1 or fills whole vectors, whose place must then
+ * be 16-byte aligned. */
+template <class T, int N> GPU_DEVICE void gpu_load_floats(float (&to)[N], const T *from)
+{
+    constexpr int W = gpu_vector<T>::count;
+    static_assert(N == 1 || N % W == 0, "one element or whole vectors");
+    if constexpr (N == 1)
+        to[0] = gpu_to_float(*from);
+    else {
+#pragma unroll
+        for (int n = 0; n < N; n += W) {
+            const gpu_vector<T> values = gpu_load_vector(from + n);
+#pragma unroll
+            for (int w = 0; w < W; w++) to[n + w] = gpu_to_float(values.at[w]);
+        }
+    }
+}
+template <class T, int N> GPU_DEVICE void gpu_store_floats(T *to, const float (&from)[N])
+{
+    constexpr int W = gpu_vector<T>::count;
+    static_assert(N == 1 || N % W == 0, "one element or whole vectors");
+    if constexpr (N == 1)
+        gpu_store(to, from[0]);
+    else {
+#pragma unroll
+        for (int n = 0; n < N; n += W) {
+            gpu_vector<T> values;
+#pragma unroll
+            for (int w = 0; w < W; w++) gpu_store(&values.at[w], from[n + w]);
+            gpu_store_vector(to + n, values);
+        }
+    }
 }
 
 /* The sum over a block of WIDTH threads, for thread 0; every thread has to come. */
@@ -111,6 +168,10 @@ inline vg_status gpu_launched(cudaError_t error, const char *op)
 inline bool gpu_aligned(const void *pointer)
 {
     return reinterpret_cast<uintptr_t>(pointer) % 16 == 0;
+}
+template <class... P> inline bool gpu_all_aligned(P... pointers)
+{
+    return (gpu_aligned(pointers) && ...);
 }
 
 #endif

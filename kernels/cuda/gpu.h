@@ -87,6 +87,17 @@ GPU_DEVICE uint32_t gpu_mul_high(uint32_t a, uint32_t b)
     return __umulhi(a, b);
 }
 
+/* The number of the highest bit that is set; of 0 there is none. */
+GPU_DEVICE int gpu_highest_bit(uint32_t bits)
+{
+    return 31 - __clz((int)bits);
+}
+/* cos(pi x): needs no reduction of large arguments, for which cosf() uses local memory. */
+GPU_DEVICE float gpu_cos_pi(float x)
+{
+    return cospif(x);
+}
+
 GPU_DEVICE float gpu_to_float(float value)
 {
     return value;

@@ -68,6 +68,14 @@ GPU_DEVICE uint32_t gpu_mul_high(uint32_t a, uint32_t b)
 {
     return (uint32_t)((uint64_t)a * b >> 32);
 }
+GPU_DEVICE int gpu_highest_bit(uint32_t bits)
+{
+    return 31 - __builtin_clz(bits);
+}
+GPU_DEVICE float gpu_cos_pi(float x)
+{
+    return (float)cos(3.141592653589793 * (double)x);
+}
 GPU_DEVICE void gpu_store(float *to, float value)
 {
     *to = value;
