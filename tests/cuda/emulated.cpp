@@ -111,6 +111,12 @@ vg_kernels *emulated_kernels_create(vg_device *device)
     SERVE(bce);
     SERVE(grad_norm);
     SERVE(adamw);
+    SERVE(tokens_forward);
+    SERVE(tokens_backward);
+    SERVE(pool_forward);
+    SERVE(pool_backward);
+    SERVE(mask_forward);
+    SERVE(mask_backward);
 #undef SERVE
     return kernels;
 }

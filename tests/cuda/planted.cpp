@@ -149,6 +149,81 @@ void masked_mse()
     expect(got[1], count, "the count");
 }
 
+void tokens()
+{
+    const int64_t B = 3, T = 5, C = 7;
+    std::vector<float> x = numbers(B * T * C, 7), cls = numbers(C, 8), position = numbers((1 + T) * C, 9);
+    vg_tokens_forward_args forward = {};
+    forward.x = tensor(on_device(x), VG_F32, {B, T, C});
+    forward.cls = tensor(on_device(cls), VG_F32, {C});
+    forward.position = tensor(on_device(position), VG_F32, {1 + T, C});
+    float *out = on_device(std::vector<float>(B * (1 + T) * C, NAN));
+    forward.out = tensor(out, VG_F32, {B, 1 + T, C});
+    must(vg__cuda_tokens_forward(kernels(), &forward));
+    std::vector<float> got = from_device(out, B * (1 + T) * C);
+    for (int64_t b = 0; b < B; b++)
+        for (int64_t e = 0; e < (1 + T) * C; e++)
+            expect(got[b * (1 + T) * C + e], position[e] + (e < C ? cls[e] : x[b * T * C + e - C]),
+                   "an element of the tokens");
+    vg_tokens_backward_args backward = {};
+    backward.dout = forward.out;
+    backward.dx = forward.x;
+    float *dcls = on_device(std::vector<float>(C, 0));
+    backward.dcls = tensor(dcls, VG_F32, {C});
+    must(vg__cuda_tokens_backward(kernels(), &backward));
+    std::vector<float> sums = from_device(dcls, C);
+    for (int64_t c = 0; c < C; c++) expect(sums[c], (double)B * (cls[c] + position[c]), "dcls");
+}
+
+void pool()
+{
+    const int64_t T = 97, C = 8;
+    std::vector<float> x = numbers(T * C, 10);
+    vg_pool_forward_args args = {};
+    args.x = tensor(on_device(x), VG_F32, {1, T, C});
+    float *y = on_device(std::vector<float>(C, NAN));
+    int32_t *chosen = on_device(std::vector<int32_t>(C, -1));
+    args.y = tensor(y, VG_F32, {1, C});
+    args.pool = VG_POOL_MEAN;
+    must(vg__cuda_pool_forward(kernels(), &args));
+    std::vector<float> mean = from_device(y, C);
+    args.chosen = tensor(chosen, VG_I32, {1, C});
+    args.pool = VG_POOL_MAX;
+    must(vg__cuda_pool_forward(kernels(), &args));
+    std::vector<int32_t> got = from_device(chosen, C);
+    for (int64_t c = 0; c < C; c++) {
+        float sum = 0;
+        int64_t best = 1;
+        for (int64_t t = 1; t < T; t++) {
+            sum += x[t * C + c];
+            if (x[t * C + c] > x[best * C + c]) best = t;
+        }
+        expect(mean[c], sum / (float)(T - 1), "a mean");
+        expect(got[c], (double)best, "the token of a maximum");
+    }
+}
+
+/* Every fourth sample or so starts a span of three; the choices as core/random.h gives them. */
+void masking()
+{
+    const int64_t T = 600, span = 3;
+    vg_mask_forward_args args = {};
+    args.x = tensor(on_device(numbers(T, 11)), VG_F32, {1, T});
+    args.segment = tensor(on_device(std::vector<int64_t>{5}), VG_I64, {1});
+    args.y = tensor(on_device(std::vector<float>(T, NAN)), VG_F32, {1, T});
+    uint8_t *mask = on_device(std::vector<uint8_t>(T, 255));
+    args.mask = tensor(mask, VG_U8, {1, T});
+    args.start_probability = 0.25f;
+    args.span = (int32_t)span;
+    must(vg__cuda_mask_forward(kernels(), &args));
+    std::vector<uint8_t> got = from_device(mask, T);
+    int64_t left = 0;
+    for (int64_t t = 0; t < T; t++, left--) {
+        if (vg_random_unit(vg_philox_draw(0, (uint32_t)t, VG_SITE_MASK, 5, 0).word[0]) < 0.25) left = span;
+        expect(got[t], left > 0 ? VG_MASK_FILLED : VG_MASK_VISIBLE, "a sample's mask");
+    }
+}
+
 /* Work that a second stream hands to the first: with an event, and (the bug) without. */
 void streams(bool with_event)
 {
@@ -202,6 +277,9 @@ int main(int argc, char **argv)
     } cases[] = {{"tile", tile},
                  {"layernorm", layernorm},
                  {"masked_mse", masked_mse},
+                 {"tokens", tokens},
+                 {"pool", pool},
+                 {"masking", masking},
                  {"streams", [] { streams(true); }},
                  {"streams_without_event", [] { streams(false); }},
                  {"host_reads_early", host_reads_early},

@@ -136,6 +136,71 @@ static void test_sums(void **state)
     free(t);
 }
 
+/* Tokens, a pool and the mask's sum: nothing here depends on the form but the order of dcls, whose sum over
+ * the batch is in double. */
+static void test_tokens(void **state)
+{
+    (void)state;
+    enum { B = 3, T = R - 1 };
+    vg_random random = vg_random_make(support_seed(), VG_SITE_SYNTHETIC, 2);
+    float *x = numbers(&random, B * T * C), *position = numbers(&random, R * C);
+    static float out[2][B * R * C], dx[2][B * T * C], dcls[2][C], mean[2][B * C], spread[2][B * R * C];
+    static const float nothing[C];
+    static unsigned char mask[B * R * C];
+    float learned[2];
+    const int64_t numbered[B] = {7, 1, 100};
+    for (size_t i = 0; i < sizeof mask; i++) mask[i] = vg_random_word(&random) % 3;
+    for (size_t shifted = 0; shifted < 2; shifted++) {
+        size_t s = shifted * OFFSET;
+        vg_dropout drop = {.probability = 0.25F,
+                           .site = VG_SITE_DROPOUT,
+                           .segment = vg_tensor_make(put(numbered, sizeof numbered, 0), VG_I64, VG_DIMS(B))};
+        vg_dropout after = drop;
+        after.site++;
+        vg_tokens_forward_args forward = {
+            .x = vg_tensor_make(put(x, sizeof dx[0], s), VG_F32, VG_DIMS(B, T, C)),
+            .cls = vg_tensor_make(put(position, sizeof nothing, s), VG_F32, VG_DIMS(C)),
+            .position = vg_tensor_make(put(position, R * C * sizeof *x, s), VG_F32, VG_DIMS(R, C)),
+            .out = vg_tensor_make(put(out, sizeof out[0], s), VG_F32, VG_DIMS(B, R, C)),
+            .before = &drop,
+            .after = &after};
+        assert_ok(kernels->table.tokens_forward(kernels, &forward));
+        get(out[shifted], forward.out.data, sizeof out[0]);
+        vg_tokens_backward_args backward = {
+            .dout = forward.out,
+            .dx = forward.x,
+            .dcls = vg_tensor_make(put(nothing, sizeof nothing, s), VG_F32, VG_DIMS(C)),
+            .before = &drop,
+            .after = &after};
+        assert_ok(kernels->table.tokens_backward(kernels, &backward));
+        get(dx[shifted], backward.dx.data, sizeof dx[0]);
+        get(dcls[shifted], backward.dcls.data, sizeof dcls[0]);
+        vg_mask_backward_args fill = {
+            .dy = vg_tensor_make(forward.out.data, VG_F32, VG_DIMS(B, R * C)),
+            .mask = vg_tensor_make(put(mask, sizeof mask, shifted), VG_U8, VG_DIMS(B, R * C)),
+            .dlearned = vg_tensor_make(put(nothing, sizeof *nothing, s), VG_F32, VG_DIMS(1))};
+        assert_ok(kernels->table.mask_backward(kernels, &fill));
+        get(&learned[shifted], fill.dlearned.data, sizeof *learned);
+        vg_pool_forward_args pool = {.x = forward.out,
+                                     .y = vg_tensor_make(put(mean, sizeof mean[0], s), VG_F32, VG_DIMS(B, C)),
+                                     .pool = VG_POOL_MEAN};
+        assert_ok(kernels->table.pool_forward(kernels, &pool));
+        get(mean[shifted], pool.y.data, sizeof mean[0]);
+        vg_pool_backward_args unpool = {.dy = pool.y, .dx = forward.out, .pool = VG_POOL_MEAN};
+        assert_ok(kernels->table.pool_backward(kernels, &unpool));
+        get(spread[shifted], unpool.dx.data, sizeof spread[0]);
+        let_go();
+    }
+    assert_memory_equal(out[0], out[1], sizeof out[0]);
+    assert_memory_equal(dx[0], dx[1], sizeof dx[0]);
+    assert_memory_equal(dcls[0], dcls[1], sizeof dcls[0]);
+    assert_memory_equal(mean[0], mean[1], sizeof mean[0]);
+    assert_memory_equal(spread[0], spread[1], sizeof spread[0]);
+    near(&learned[1], &learned[0], 1, "dlearned");
+    free(x);
+    free(position);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -155,6 +220,7 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layernorm), cmocka_unit_test(test_sums)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layernorm), cmocka_unit_test(test_sums),
+                                       cmocka_unit_test(test_tokens)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

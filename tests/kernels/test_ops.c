@@ -265,9 +265,10 @@ static void case_attention_backward(void)
 }
 
 /* {B, R, C, mean of the values} */
-static const int norm_sizes[][4] = {{1, 1, 1, 0},    {2, 3, 2, 0},     {2, 97, 64, 0}, {1, 5, 257, 10},
-                                    {3, 2, 1024, 1}, {1, 1281, 33, 0}, {0, 2, 3, 0},   {2, 0, 3, 0},
-                                    {5, 7, 8, 100},  {1, 64, 256, 0},  {1, 3, 1028, 0}};
+static const int norm_sizes[][4] = {{1, 1, 1, 0},    {2, 3, 2, 0},     {2, 97, 64, 0},  {1, 5, 257, 10},
+                                    {3, 2, 1024, 1}, {1, 1281, 33, 0}, {0, 2, 3, 0},    {2, 0, 3, 0},
+                                    {5, 7, 8, 100},  {1, 64, 256, 0},  {1, 3, 1028, 0}, {3, 19, 264, 0},
+                                    {2, 9, 512, 0}};
 
 static void layernorm_case(const int *size, vg_activation activation, double probability, bool backward)
 {
@@ -451,8 +452,8 @@ static void case_tokens_backward(void)
 }
 
 /* {B, T, C} */
-static const int pool_sizes[][3] = {{1, 1, 1},   {1, 2, 1}, {2, 97, 7},  {3, 1281, 4},
-                                    {1, 33, 64}, {0, 3, 3}, {17, 5, 33}, {0, 0, 2}};
+static const int pool_sizes[][3] = {{1, 1, 1}, {1, 2, 1},   {2, 97, 7}, {3, 1281, 4}, {1, 33, 64},
+                                    {0, 3, 3}, {17, 5, 33}, {0, 0, 2},  {2, 97, 264}};
 
 static void pool_grid(bool backward)
 {
