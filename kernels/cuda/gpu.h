@@ -27,6 +27,8 @@
 
 #define GPU_DEVICE        static __device__ __forceinline__
 #define GPU_KERNEL(width) __global__ void __launch_bounds__(width)
+/* So many blocks at least shall fit on a multiprocessor: the compiler keeps to the registers they leave. */
+#define GPU_KERNEL_BLOCKS(width, blocks) __global__ void __launch_bounds__(width, blocks)
 
 /* An array of n in shared memory, 16-byte aligned; and the dynamic shared memory of the launch. */
 #define GPU_SHARED(T, name, n) __shared__ __align__(16) T name[n]
