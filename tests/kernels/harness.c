@@ -134,6 +134,13 @@ static bool library_orders_the_sums(vg_kernel_id id)
            id == VG_KERNEL_linear_forward || id == VG_KERNEL_linear_backward;
 }
 
+/* Operations that are made of matrix products. */
+static bool multiplies(vg_kernel_id id)
+{
+    return library_orders_the_sums(id) || id == VG_KERNEL_attention_forward ||
+           id == VG_KERNEL_attention_backward;
+}
+
 vg_status harness_call(vg_kernels *kernels, vg_kernel_id id, const void *args)
 {
     switch (id) {
@@ -332,9 +339,8 @@ static bool is_floating(vg_dtype dtype)
 }
 
 /* The template's data in the type of the run, each value rounded to `grain` first, so that `ref` in double
- * sees what a backend of that type does, and moved by up to half a unit in the last place of a float when
- * `shake` asks for it. */
-static void *converted(const vg_tensor *from, vg_dtype to, vg_dtype grain, bool shake)
+ * sees what a backend of that type does, and moved at random by up to half of `shake`, a share of itself. */
+static void *converted(const vg_tensor *from, vg_dtype to, vg_dtype grain, double shake)
 {
     int64_t count = vg_tensor_count(from);
     void *bytes = malloc((size_t)count * vg_dtype_size(to) + 1);
@@ -342,7 +348,7 @@ static void *converted(const vg_tensor *from, vg_dtype to, vg_dtype grain, bool 
     for (int64_t i = 0; i < count && is_floating(to); i++) {
         double value = ((const double *)from->data)[i];
         if (grain == VG_BF16) value = (double)vg_bf16_to_float(vg_bf16_from_float((float)value));
-        if (shake) value *= 1 + (vg_random_uniform(&shaking) - 0.5) * 0x1p-23;
+        if (shake > 0) value *= 1 + (vg_random_uniform(&shaking) - 0.5) * shake;
         if (to == VG_F64) ((double *)bytes)[i] = value;
         if (to == VG_F32) ((float *)bytes)[i] = (float)value;
         if (to == VG_BF16) ((uint16_t *)bytes)[i] = vg_bf16_from_float((float)value);
@@ -399,7 +405,7 @@ typedef struct placed {
 
 /* `grain` is the type of the backend that is judged, `type` that of this run. */
 static result run(vg_kernels *kernels, vg_kernel_id id, const void *template, vg_dtype type, vg_dtype grain,
-                  bool shake, const char *label)
+                  double shake, const char *label)
 {
     const struct field *fields = operations[id].fields;
     int count = operations[id].count, used = 0;
@@ -439,7 +445,7 @@ static result run(vg_kernels *kernels, vg_kernel_id id, const void *template, vg
                     blank = false;
             void *bytes = blank ? NULL
                                 : converted(&from, tensor->dtype, type_of(&fields[i], grain),
-                                            shake && !fields[i].fixed);
+                                            fields[i].fixed ? 0 : shake);
             places[used++] =
                 (placed){guarded_make(kernels->device, bytes, vg_tensor_bytes(tensor)), from.data, false};
             free(bytes);
@@ -488,8 +494,9 @@ static bool same_bits(const result *a, const result *b, int i)
 /* The tolerance. A backend may be wrong by twice (backward: three times) what the plain float loops are wrong
  * by: a tolerance that knows the operation, the sizes and the values, which no constant does. Three things
  * keep it from being unfair when the plain loops happen to be lucky:
- * - how far the exact result moves when each input moves within half a unit of its last place; no one who
- *   computes in float can be asked for more, as that is where cancellation shows;
+ * - how far the exact result moves when each input moves within half a unit of its last place (of tf32's last
+ *   place, for the products of a backend that rounds their factors so); no one who computes in that type can
+ * be asked for more, as that is where cancellation shows;
  * - four units in the last place of the result (8 * 2^-24), for a value that is exact in the plain loops, say
  *   a power of two; of a bf16 result one unit (2^-8), for a value that lies between two and is rounded to the
  *   other;
@@ -645,8 +652,8 @@ static void check_threads(int index, vg_kernel_id id, const void *template, cons
 {
     const harness_backend *backend = &backends[index];
     vg_kernels_set_threads(2);
-    result two = run(backend->kernels, id, template, backend->type, backend->type, false, label);
-    result again = run(backend->kernels, id, template, backend->type, backend->type, false, label);
+    result two = run(backend->kernels, id, template, backend->type, backend->type, 0, label);
+    result again = run(backend->kernels, id, template, backend->type, backend->type, 0, label);
     judge(index, id, template, label, &two, want, loops, shaken);
     check_same(backend, id, &two, &again, label, "a second run");
     if (!library_orders_the_sums(id))
@@ -663,15 +670,16 @@ static void check_backend(int index, vg_kernel_id id, const void *template, cons
     vg_kernels *kernels = backend->kernels;
     vg_dtype type = backend->type;
     if (!serves(kernels, id)) return;
-    result want = run(harness_ref, id, template, VG_F64, type, false, label);
-    result shaken = run(harness_ref, id, template, VG_F64, type, true, label);
-    result loops = run(&plain, id, template, type, type, false, label);
+    double width = backend->tf32 && multiplies(id) ? 0x1p-10 : 0x1p-23;
+    result want = run(harness_ref, id, template, VG_F64, type, 0, label);
+    result shaken = run(harness_ref, id, template, VG_F64, type, width, label);
+    result loops = run(&plain, id, template, type, type, 0, label);
     vg_kernels_set_threads(1);
-    result one = run(kernels, id, template, type, type, false, label);
+    result one = run(kernels, id, template, type, type, 0, label);
     judge(index, id, template, label, &one, &want, &loops, &shaken);
     for (int order = 0; order < orders_for(backend, &one); order++) {
         backend->set_order(order);
-        result other = run(kernels, id, template, type, type, false, label);
+        result other = run(kernels, id, template, type, type, 0, label);
         check_same(backend, id, &one, &other, label, "another order of threads");
         result_free(&other);
     }

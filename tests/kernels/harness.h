@@ -7,14 +7,17 @@
 #ifndef VAGUS_TESTS_KERNELS_HARNESS_H
 #define VAGUS_TESTS_KERNELS_HARNESS_H
 
+#include <stdlib.h>
+
 #include "kernels/kernels.h"
 #include "tests/support/support.h"
 
-/* Under a sanitizer everything is ten times slower or more; the grids get shorter. */
+/* Under a sanitizer everything is ten times slower or more; the grids get shorter. A tool that runs the
+ * program as it is (NVIDIA's compute-sanitizer) asks for that with VAGUS_TEST_REDUCED=1. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { HARNESS_REDUCED = 1 };
+#define HARNESS_REDUCED true
 #else
-enum { HARNESS_REDUCED = 0 };
+#define HARNESS_REDUCED (getenv("VAGUS_TEST_REDUCED") != NULL)
 #endif
 
 extern vg_device *harness_device; /* host, where templates live */
@@ -24,6 +27,7 @@ extern vg_kernels *harness_ref;
 typedef struct harness_backend {
     vg_kernels *kernels; /* its entries may be NULL: such an operation is not judged */
     vg_dtype type;       /* of the activations: F32 or BF16 */
+    bool tf32;           /* F32, but products round their factors to tf32: they are allowed that much more */
     int orders; /* run so many times more, each after set_order(0, 1, ...): the bits must be the same */
     void (*set_order)(int order);
 } harness_backend;

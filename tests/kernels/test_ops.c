@@ -7,8 +7,9 @@
 
 #include "tests/kernels/harness.h"
 
-/* With the argument `paper`: the sizes of the paper's model instead of the grids, for the operations where
- * sizes matter. Takes minutes, since `ref` computes them too. */
+/* test_ops [paper] [OPERATION]: one operation of kernels.def alone, or those that a pattern (`*_forward`)
+ * names. With the argument `paper`: the sizes of the paper's model instead of the grids, for the operations
+ * where sizes matter. Takes minutes, since `ref` computes them too. */
 static bool paper;
 
 /* How often the case in hand called harness_check(). */
@@ -675,7 +676,15 @@ static void summary_of_all(void **state)
 
 int main(int argc, char **argv)
 {
-    paper = argc == 2 && !strcmp(argv[1], "paper");
+    char filter[128];
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "paper")) {
+            paper = true;
+            continue;
+        }
+        snprintf(filter, sizeof filter, "test_%s", argv[i]);
+        cmocka_set_test_filter(filter);
+    }
     const struct CMUnitTest tests[] = {
 #define VG_KERNEL(op, summary) cmocka_unit_test(test_##op),
 #include "kernels/kernels.def"
