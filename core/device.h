@@ -37,10 +37,17 @@ struct vg_device {
 };
 
 VG_NODISCARD VG_API vg_status vg_device_allocate(vg_device *device, size_t bytes, void **out);
+/* Waits for work that may be using the memory. */
 VG_API void vg_device_release(vg_device *device, void *memory, size_t bytes);
+
+/* TO_DEVICE: the source may be changed or given back as soon as the call returns. TO_HOST: the destination
+ * holds the data after vg_device_synchronize() and must live until then. ON_DEVICE: in order with other work.
+ * The ranges do not overlap. A size of 0 does nothing. */
 VG_NODISCARD VG_API vg_status vg_device_copy(vg_device *device, void *to, const void *from, size_t bytes,
                                              vg_copy_kind kind);
 VG_NODISCARD VG_API vg_status vg_device_zero(vg_device *device, void *memory, size_t bytes);
+
+/* Waits for all that was queued. An error that the work came upon is told here: ERR_DEVICE. */
 VG_NODISCARD VG_API vg_status vg_device_synchronize(vg_device *device);
 
 /* How much can still be allocated; SIZE_MAX when the device does not know, as the host does not. For messages

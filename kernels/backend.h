@@ -13,6 +13,12 @@ typedef struct vg_backend {
         vg_kernels *kernels); /* sets kernels->state and destroy_state; NULL: no state */
 } vg_backend;
 
-extern const vg_backend vg__backend_ref, vg__backend_cpu;
+extern const vg_backend vg__backend_ref, vg__backend_cpu, vg__backend_cuda;
+
+/* Of kernels/cuda/device.c; only in builds with CUDA (VAGUS_CUDA is defined). GPUs are numbered from 0 as
+ * CUDA shows them to this process. ERR_DEVICE says what is missing and what to do. */
+VG_NODISCARD vg_status vg__cuda_count(int *out); /* at least 1 when it succeeds */
+VG_NODISCARD vg_status vg__cuda_device_open(int number, vg_device **out);
+bool vg__cuda_driver_present(void); /* even if it is of no use */
 
 #endif

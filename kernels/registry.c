@@ -7,7 +7,13 @@
 #include "kernels/backend.h"
 
 /* The fastest first. */
-static const vg_backend *const backends[] = {&vg__backend_cpu, &vg__backend_ref};
+static const vg_backend *const backends[] = {
+#ifdef VAGUS_CUDA
+    &vg__backend_cuda,
+#endif
+    &vg__backend_cpu,
+    &vg__backend_ref,
+};
 enum { BACKENDS = sizeof backends / sizeof *backends };
 
 static const char *const names[] = {
@@ -69,7 +75,12 @@ vg_status vg_kernels_create(vg_device *device, const char *backend_name, bool st
     overlay(kernels, backend);
     for (int i = 0; i < VG_KERNEL_COUNT; i++) {
         const char *server = kernels->served_by[i];
-        VG_ASSERT(server);
+        if (!server) {
+            vg_kernels_destroy(kernels);
+            return vg_fail(VG_ERR_UNSUPPORTED,
+                           "the backend '%s' has no %s yet, and no other works on the device '%s'",
+                           backend->name, names[i], device->ops->name);
+        }
         if (!strcmp(server, backend->name)) continue;
         if (strict) {
             vg_kernels_destroy(kernels);
@@ -93,4 +104,54 @@ void vg_kernels_destroy(vg_kernels *kernels)
     if (!kernels) return;
     if (kernels->destroy_state) kernels->destroy_state(kernels->state);
     free(kernels);
+}
+
+#ifdef VAGUS_CUDA
+static vg_status open_gpu(int number, vg_device **out)
+{
+    return vg__cuda_device_open(number, out);
+}
+
+/* The first GPU that can be used, else the host. That the host was taken is only worth a line where there is
+ * a driver, and so perhaps a GPU that someone pays for. */
+static vg_status open_any(vg_device **out)
+{
+    int count;
+    vg_status status = vg__cuda_count(&count);
+    for (int i = 0; status == VG_OK && i < count; i++) {
+        if (vg__cuda_device_open(i, out) == VG_OK) return VG_OK;
+        vg_info("device auto: %s", vg_cause());
+    }
+    if (status != VG_OK && vg__cuda_driver_present()) vg_info("device auto: %s", vg_cause());
+    return vg_device_create_host(out);
+}
+#else
+static vg_status open_gpu(int number, vg_device **out)
+{
+    (void)number;
+    (void)out;
+    return vg_fail(VG_ERR_DEVICE,
+                   "this program was built without CUDA: build it where the CUDA toolkit is installed (cmake "
+                   "-DVAGUS_CUDA=ON finds nvcc in PATH, CUDA_HOME or /usr/local/cuda), or take device=cpu");
+}
+
+static vg_status open_any(vg_device **out)
+{
+    return vg_device_create_host(out);
+}
+#endif
+
+vg_status vg_device_open(const char *name, vg_device **out)
+{
+    if (!strcmp(name, "auto")) return open_any(out);
+    if (!strcmp(name, "cpu")) return vg_device_create_host(out);
+    if (!strcmp(name, "cuda")) return open_gpu(0, out);
+    if (!strncmp(name, "cuda:", 5)) {
+        const char *digits = name + 5;
+        size_t count = strspn(digits, "0123456789");
+        if (count >= 1 && count <= 4 && !digits[count]) return open_gpu(atoi(digits), out);
+    }
+    return vg_fail(VG_ERR_CONFIG,
+                   "there is no device '%s'; it is auto, cpu, cuda (the first GPU) or cuda:N, N from 0",
+                   name);
 }

@@ -1,5 +1,5 @@
-/* The types of CUDA that kernels and their launchers name, for a machine without the toolkit. Values of the
- * error codes are CUDA's. */
+/* The types of CUDA that kernels name, for a machine without the toolkit; those of the host are in runtime.h.
+ */
 #ifndef VAGUS_TESTS_CUDA_CUDA_TYPES_H
 #define VAGUS_TESTS_CUDA_CUDA_TYPES_H
 
@@ -47,17 +47,5 @@ inline gpu_bf16 gpu_rounded_bf16(float value)
     if ((bits & 0x7fffffffu) > 0x7f800000u) return {(uint16_t)(bits >> 16 | 0x40)};
     return {(uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16)};
 }
-
-enum cudaError_t {
-    cudaSuccess = 0,
-    cudaErrorInvalidValue = 1,
-    cudaErrorMemoryAllocation = 2,
-    cudaErrorInvalidConfiguration = 9,
-    cudaErrorNotReady = 600,
-    cudaErrorLaunchFailure = 719
-};
-enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
-typedef struct CUstream_st *cudaStream_t;
-typedef struct CUevent_st *cudaEvent_t;
 
 #endif

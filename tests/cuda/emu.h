@@ -5,19 +5,27 @@
 #define VAGUS_TESTS_CUDA_EMU_H
 
 #include <cmath>
+#include <functional>
 
 #include "tests/cuda/block.h"
 #include "tests/cuda/cuda_types.h"
 #include "tests/cuda/runtime.h"
 #include "tests/cuda/warp.h"
 
-#define GPU_DEVICE        static inline
-#define GPU_KERNEL(width) void
+#define GPU_DEVICE                       static inline
+#define GPU_KERNEL(width)                void
+#define GPU_KERNEL_BLOCKS(width, blocks) void
 
 #define GPU_SHARED(T, name, n)                                                                               \
     static char name##_tag;                                                                                  \
     T(&name)[n] = *static_cast<T(*)[n]>(emu::shared_array(&name##_tag, sizeof(T[n])))
 #define GPU_DYNAMIC_SHARED(T, name) T *name = static_cast<T *>(emu::dynamic_shared())
+
+namespace emu
+{
+cudaError_t queue_kernel(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
+                         std::function<void()> body);
+}
 
 /* Arguments are copied now, the kernel runs when its stream comes to it. */
 template <class... Parameters, class... Arguments>
@@ -75,6 +83,11 @@ GPU_DEVICE int gpu_highest_bit(uint32_t bits)
 GPU_DEVICE float gpu_cos_pi(float x)
 {
     return (float)cos(3.141592653589793 * (double)x);
+}
+GPU_DEVICE float gpu_exp2(float x)
+{
+    const float y = exp2f(x);
+    return y < 0x1p-126f ? 0 : y;
 }
 GPU_DEVICE void gpu_store(float *to, float value)
 {

@@ -1,11 +1,14 @@
 #include "tests/cuda/memory.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <set>
 #include <sys/mman.h>
+
+#include "tests/cuda/machine.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -47,6 +50,13 @@ UNSEEN bool holds_guard(const char *at, size_t bytes)
     return true;
 }
 
+size_t sum(const std::map<char *, size_t> &blocks)
+{
+    size_t bytes = 0;
+    for (const auto &block : blocks) bytes += block.second;
+    return bytes;
+}
+
 bool within(const std::map<char *, size_t> &blocks, const void *from, size_t bytes)
 {
     auto next = blocks.upper_bound((char *)const_cast<void *>(from));
@@ -63,7 +73,7 @@ void *device_allocate(size_t bytes)
         if (device == MAP_FAILED) abort();
         POISON(device, DEVICE);
     }
-    if (bytes > DEVICE) return nullptr;
+    if (bytes > device_limit() || device_bytes() + bytes > device_limit()) return nullptr;
     char *at = device; /* the first gap that is large enough */
     for (const auto &block : allocations) {
         if ((size_t)(block.first - at) >= span(bytes)) break;
@@ -89,6 +99,16 @@ bool device_release(void *memory)
 bool device_holds(const void *from, size_t bytes)
 {
     return within(allocations, from, bytes);
+}
+
+size_t device_bytes()
+{
+    return sum(allocations);
+}
+
+size_t device_limit()
+{
+    return std::min(emulated_machine_settings()->memory, DEVICE);
 }
 
 bool device_guards_stand()
@@ -133,5 +153,10 @@ bool pinned_release(void *memory)
 bool pinned_holds(const void *from, size_t bytes)
 {
     return within(pinned, from, bytes);
+}
+
+size_t pinned_bytes()
+{
+    return sum(pinned);
 }
 } // namespace emu

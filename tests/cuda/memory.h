@@ -12,6 +12,8 @@ void *device_allocate(size_t bytes);               /* 256-byte aligned; NULL whe
 bool device_release(void *memory);                 /* false: no such allocation */
 bool device_holds(const void *from, size_t bytes); /* within one allocation */
 bool device_guards_stand();                        /* between open and close */
+size_t device_bytes();                             /* allocated now */
+size_t device_limit();                             /* what fits at most */
 
 /* Work begins and ends. */
 void device_open();
@@ -21,6 +23,7 @@ void device_close();
 void *pinned_allocate(size_t bytes);
 bool pinned_release(void *memory);
 bool pinned_holds(const void *from, size_t bytes);
+size_t pinned_bytes();
 } // namespace emu
 
 #endif

@@ -1,11 +1,16 @@
 #include "tests/cuda/runtime.h"
 
+#include <cstdlib>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "tests/cuda/block.h"
+#include "tests/cuda/emu.h"
+#include "tests/cuda/machine.h"
 #include "tests/cuda/memory.h"
 
 namespace
@@ -31,7 +36,15 @@ namespace
 {
 std::set<cudaStream_t> streams;
 std::vector<std::unique_ptr<CUevent_st>> events;
+int events_held;
+int current_device;
 cudaError_t last_error;
+
+size_t setting(const char *name, size_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? strtoul(text, nullptr, 10) : otherwise;
+}
 
 cudaError_t error(cudaError_t code)
 {
@@ -92,6 +105,92 @@ cudaError_t queue_kernel(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_
 } // namespace emu
 
 extern "C" {
+emulated_machine *emulated_machine_settings(void)
+{
+    static emulated_machine machine = {(int)setting("EMULATED_DRIVER", CUDART_VERSION),
+                                       (int)setting("EMULATED_GPUS", 1), (int)setting("EMULATED_COMPUTE", 90),
+                                       setting("EMULATED_MEMORY", 512) << 20};
+    return &machine;
+}
+
+emulated_held emulated_machine_held(void)
+{
+    return {emu::device_bytes(), emu::pinned_bytes(), (int)streams.size(), events_held};
+}
+
+void emulated_set_order(uint64_t order)
+{
+    emu::set_seed(order);
+}
+
+const char *emulated_take_failure(void)
+{
+    static std::string taken;
+    taken = emu::failure();
+    emu::forget_failure();
+    last_error = cudaSuccess;
+    return taken.c_str();
+}
+
+cudaError_t cudaDriverGetVersion(int *out)
+{
+    *out = emulated_machine_settings()->driver;
+    return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int *out)
+{
+    *out = CUDART_VERSION;
+    return cudaSuccess;
+}
+
+/* A driver serves every runtime of its own major version, and those of an older one. */
+cudaError_t cudaGetDeviceCount(int *out)
+{
+    *out = 0;
+    const emulated_machine *machine = emulated_machine_settings();
+    if (machine->driver / 1000 < CUDART_VERSION / 1000) return error(cudaErrorInsufficientDriver);
+    if (machine->gpus == 0) return error(cudaErrorNoDevice);
+    *out = machine->gpus;
+    return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int number)
+{
+    int count;
+    cudaError_t status = cudaGetDeviceCount(&count);
+    if (status != cudaSuccess) return status;
+    if (number < 0 || number >= count) return error(cudaErrorInvalidDevice);
+    current_device = number;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDevice(int *out)
+{
+    *out = current_device;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *out, int number)
+{
+    const emulated_machine *machine = emulated_machine_settings();
+    if (number < 0 || number >= machine->gpus) return error(cudaErrorInvalidDevice);
+    *out = {};
+    snprintf(out->name, sizeof out->name, "emulated GPU");
+    out->totalGlobalMem = machine->memory;
+    out->major = machine->compute / 10;
+    out->minor = machine->compute % 10;
+    out->multiProcessorCount = 4;
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
+{
+    *total = emu::device_limit();
+    *available = *total - emu::device_bytes();
+    return cudaSuccess;
+}
+
 cudaError_t cudaMalloc(void **out, size_t bytes)
 {
     *out = bytes ? emu::device_allocate(bytes) : nullptr;
@@ -145,6 +244,12 @@ cudaError_t cudaStreamCreate(cudaStream_t *out)
     return cudaSuccess;
 }
 
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
+{
+    (void)flags; /* there is no default stream to wait for */
+    return cudaStreamCreate(out);
+}
+
 cudaError_t cudaStreamDestroy(cudaStream_t stream)
 {
     cudaError_t before = cudaStreamSynchronize(stream);
@@ -178,12 +283,21 @@ cudaError_t cudaEventCreate(cudaEvent_t *out)
 {
     events.push_back(std::make_unique<CUevent_st>());
     *out = events.back().get();
+    events_held++;
     return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
+{
+    (void)flags; /* no time is taken here */
+    return cudaEventCreate(out);
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event)
 {
-    return event ? cudaSuccess : error(cudaErrorInvalidValue);
+    if (!event) return error(cudaErrorInvalidValue);
+    events_held--;
+    return cudaSuccess;
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
@@ -211,22 +325,39 @@ cudaError_t cudaGetLastError(void)
     return code;
 }
 
+/* Code, name, CUDA's words. */
+static const struct {
+    cudaError_t code;
+    const char *name, *text;
+} words[] = {
+#define WORDS(code, text)                                                                                    \
+    {                                                                                                        \
+        code, #code, text                                                                                    \
+    }
+    WORDS(cudaSuccess, "no error"),
+    WORDS(cudaErrorInvalidValue, "invalid argument"),
+    WORDS(cudaErrorMemoryAllocation, "out of memory"),
+    WORDS(cudaErrorInvalidConfiguration, "invalid configuration argument"),
+    WORDS(cudaErrorInsufficientDriver, "CUDA driver version is insufficient for CUDA runtime version"),
+    WORDS(cudaErrorNoDevice, "no CUDA-capable device is detected"),
+    WORDS(cudaErrorInvalidDevice, "invalid device ordinal"),
+    WORDS(cudaErrorNotReady, "device not ready"),
+    WORDS(cudaErrorLaunchFailure, "unspecified launch failure"),
+#undef WORDS
+};
+
+const char *cudaGetErrorName(cudaError_t code)
+{
+    for (const auto &word : words)
+        if (word.code == code) return word.name;
+    return "unrecognized error code";
+}
+
 const char *cudaGetErrorString(cudaError_t code)
 {
-    switch (code) {
-    case cudaSuccess:
-        return "no error";
-    case cudaErrorInvalidValue:
-        return "invalid argument";
-    case cudaErrorMemoryAllocation:
-        return "out of memory";
-    case cudaErrorInvalidConfiguration:
-        return "invalid configuration argument";
-    case cudaErrorNotReady:
-        return "device not ready";
-    case cudaErrorLaunchFailure:
-        return *emu::failure() ? emu::failure() : "unspecified launch failure";
-    }
-    return "unknown error";
+    if (code == cudaErrorLaunchFailure && *emu::failure()) return emu::failure();
+    for (const auto &word : words)
+        if (word.code == code) return word.text;
+    return "unrecognized error code";
 }
 }

@@ -1,40 +1,75 @@
-/* The calls of CUDA's runtime that the project makes. Work is queued and runs only when the host
- * synchronises, work of different streams in a random order that the streams and their events allow: a
- * forgotten synchronisation then gives a wrong result and not a lucky one. */
+/* The calls of CUDA's runtime that the project makes, for C and C++; values of enumerations are CUDA's. Work
+ * is queued and runs only when the host synchronises, work of different streams in a random order that the
+ * streams and their events allow: a forgotten synchronisation then gives a wrong result and not a lucky one.
+ * The machine that is pretended is described in machine.h. */
 #ifndef VAGUS_TESTS_CUDA_RUNTIME_H
 #define VAGUS_TESTS_CUDA_RUNTIME_H
 
-#include <cstddef>
-#include <functional>
+#include <stddef.h>
 
-#include "tests/cuda/cuda_types.h"
-
+#ifdef __cplusplus
 extern "C" {
+#endif
+
+#define CUDART_VERSION 13000
+
+typedef enum cudaError {
+    cudaSuccess = 0,
+    cudaErrorInvalidValue = 1,
+    cudaErrorMemoryAllocation = 2,
+    cudaErrorInvalidConfiguration = 9,
+    cudaErrorInsufficientDriver = 35,
+    cudaErrorNoDevice = 100,
+    cudaErrorInvalidDevice = 101,
+    cudaErrorNotReady = 600,
+    cudaErrorLaunchFailure = 719
+} cudaError_t;
+
+enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
+enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2 };
+
+typedef struct CUstream_st *cudaStream_t;
+typedef struct CUevent_st *cudaEvent_t;
+
+/* What the project asks of it. */
+typedef struct cudaDeviceProp {
+    char name[256];
+    size_t totalGlobalMem;
+    int major, minor, multiProcessorCount;
+} cudaDeviceProp;
+
+cudaError_t cudaDriverGetVersion(int *out);
+cudaError_t cudaRuntimeGetVersion(int *out);
+cudaError_t cudaGetDeviceCount(int *out);
+cudaError_t cudaSetDevice(int number);
+cudaError_t cudaGetDevice(int *out);
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *out, int number);
+cudaError_t cudaMemGetInfo(size_t *available, size_t *total);
+
 cudaError_t cudaMalloc(void **out, size_t bytes);
 cudaError_t cudaFree(void *memory); /* waits for the device */
 cudaError_t cudaMallocHost(void **out, size_t bytes);
 cudaError_t cudaFreeHost(void *memory);
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
                             cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream);
 cudaError_t cudaStreamCreate(cudaStream_t *out);
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 cudaError_t cudaEventCreate(cudaEvent_t *out);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventQuery(cudaEvent_t event);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaDeviceSynchronize(void);
 cudaError_t cudaGetLastError(void);
+const char *cudaGetErrorName(cudaError_t error);
 const char *cudaGetErrorString(cudaError_t error);
-}
 
-namespace emu
-{
-cudaError_t queue_kernel(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-                         std::function<void()> body);
+#ifdef __cplusplus
 }
-
+#endif
 #endif

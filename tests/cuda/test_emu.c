@@ -163,7 +163,8 @@ static void test_memory(void **state)
     assert_fails(vg_device_copy(device, got, got, sizeof got, VG_COPY_TO_DEVICE), VG_ERR_DEVICE,
                  "invalid argument");
     void *too_much;
-    assert_fails(vg_device_allocate(device, (size_t)1 << 40, &too_much), VG_ERR_DEVICE, "out of memory");
+    assert_fails(vg_device_allocate(device, (size_t)1 << 40, &too_much), VG_ERR_MEMORY,
+                 "has no 1048576.0 MiB left");
     vg_device_release(device, memory, sizeof got);
 }
 

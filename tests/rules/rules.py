@@ -32,13 +32,15 @@ TABLE = {
     "kernels/": ["core/", "kernels/*"],
     "kernels/ref/": ["core/", "kernels/*", "kernels/ref/"],
     "kernels/cpu/": ["core/", "kernels/*", "kernels/cpu/"],
-    "kernels/cuda/": ["core/", "kernels/*", "kernels/cuda/", "tests/cuda/emu.h"],  # gpu.h's other half, not under nvcc
+    # of tests/: the other halves of gpu.h and runtime.h, for the emulator
+    "kernels/cuda/": ["core/", "kernels/*", "kernels/cuda/", "tests/cuda/emu.h", "tests/cuda/runtime.h"],
     "models/": ["core/", "models/", *KERNELS],
     "datasets/": ["core/", "datasets/"],
     RUNNER: [*BELOW_RUNNER, *BASE],
     RUNNER + "training/": [*BELOW_RUNNER, *BASE, RUNNER + "training/"],
     RUNNER + "evaluation/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "evaluation/"],
     RUNNER + "search/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "evaluation/", RUNNER + "search/"],
+    RUNNER + "bench/": [*BELOW_RUNNER, RUNNER + "bench/"],
     RUNNER + "report/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "evaluation/", RUNNER + "report/"],
     RUNNER + "commands/": [*BELOW_RUNNER, RUNNER],
 }

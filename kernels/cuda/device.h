@@ -1,0 +1,41 @@
+/* A GPU as a vg_device (core/device.h): one stream, which never waits for another's work, and a ring of
+ * page-locked memory through which copies to the device go. Private to kernels/cuda; opened by
+ * vg__cuda_device_open() of kernels/backend.h.
+ *
+ * A thread works with one GPU at a time: opening a device makes its GPU the thread's current one, and kernels
+ * are launched on that. */
+#ifndef VAGUS_KERNELS_CUDA_DEVICE_H
+#define VAGUS_KERNELS_CUDA_DEVICE_H
+
+#include "core/device.h"
+#include "kernels/cuda/runtime.h"
+
+/* A copy to the device is cut into pieces of a slot, so that the processor fills one while earlier ones
+ * travel, and returns when the last piece is in the ring. Eight slots, so that the few small copies of a
+ * training step do not wait for those of the step before it. */
+enum { VG__CUDA_SLOTS = 8, VG__CUDA_SLOT_BYTES = 1 << 20 };
+
+typedef struct vg__cuda_device {
+    vg_device base;
+    int number;          /* among the GPUs that CUDA shows to this process */
+    int compute;         /* 10 * major + minor of the compute capability */
+    int multiprocessors; /* that the GPU has */
+    char name[64];
+    cudaStream_t stream;
+    unsigned char *ring;                /* page-locked */
+    cudaEvent_t passed[VG__CUDA_SLOTS]; /* the slot's latest copy has been read out of it */
+    unsigned next_slot;
+} vg__cuda_device;
+
+static inline vg__cuda_device *vg__cuda_device_of(vg_device *device)
+{
+    return (vg__cuda_device *)device;
+}
+
+/* "13.0" of CUDA's 13000, for messages. */
+typedef struct vg__cuda_version {
+    char text[16];
+} vg__cuda_version;
+vg__cuda_version vg__cuda_version_text(int version);
+
+#endif
