@@ -1,41 +1,24 @@
 /* Layer norm over rows of C channels, alone (with activation and dropout) and after dropout and the residual
  * sum. A warp takes a row. Where C and the alignment allow it, a lane loads 16 bytes at a time and keeps its
  * share of the row in registers, so that memory is read once; otherwise (N = 0 below) it reads element by
- * element, and again in each pass. Backward sums the gradients of gamma and beta per block into scratch and
- * then over blocks in a fixed order: no atomics. Not yet run on a GPU. */
+ * element, and again in each pass. Backward has four numbers to keep for each channel: there two or four
+ * warps share a row of more than 256 channels, so that a lane never has more than 8. It sums the gradients
+ * of gamma and beta per block into scratch and then over blocks in a fixed order: no atomics. Not yet run on
+ * a GPU. */
 #include "kernels/cuda/common.h"
 
 namespace
 {
 enum { WARPS = 4, WIDTH = 32 * WARPS, MAX_BLOCKS = 528 /* four for each multiprocessor of an H100 */ };
 
-/* Element (n, w) of a lane is channel (n * 32 + lane) * W + w: N vectors of W channels, as many as needed
- * when N is 0. With N the loop is unrolled and the lane's values stay in registers. */
-template <int W, int N> struct layout {
+/* Element (n, w) of a lane is channel (n * 32 * S + lane) * W + w, where S warps share a row and its lanes
+ * are counted through: N vectors of W channels, as many as needed when N is 0. With N the loop is unrolled
+ * and the lane's values stay in registers. */
+template <int W, int N, int S = 1> struct layout {
     static constexpr int kept = N ? N * W : 1;
-    GPU_DEVICE int channel(int n, int lane) { return (n * 32 + lane) * W; }
-    GPU_DEVICE bool more(int n, int C) { return N ? n < N : n * 32 < C; }
+    GPU_DEVICE int channel(int n, int lane) { return (n * 32 * S + lane) * W; }
+    GPU_DEVICE bool more(int n, int C) { return N ? n < N : n * 32 * S < C; }
 };
-
-template <class T, int W> GPU_DEVICE void load(float (&to)[W], const T *from)
-{
-    if constexpr (W > 1) {
-        gpu_vector<T> values = gpu_load_vector(from);
-#pragma unroll
-        for (int w = 0; w < W; w++) to[w] = gpu_to_float(values.at[w]);
-    } else
-        to[0] = gpu_to_float(*from);
-}
-template <class T, int W> GPU_DEVICE void store(T *to, const float (&from)[W])
-{
-    if constexpr (W > 1) {
-        gpu_vector<T> values;
-#pragma unroll
-        for (int w = 0; w < W; w++) gpu_store(&values.at[w], from[w]);
-        gpu_store_vector(to, values);
-    } else
-        gpu_store(to, from[0]);
-}
 
 /* The value that a reader of a T will find. */
 template <class T> GPU_DEVICE float rounded(float value)
@@ -65,22 +48,20 @@ template <class T, int W, int N, bool RESIDUAL> GPU_KERNEL(WIDTH) forward_kernel
     if (row >= a.rows) return;
     const int64_t at = row * C, b = row / a.R, within = row % a.R * C;
     float v[L::kept], sum = 0, squares = 0;
-    gpu_coins coins = gpu_no_coins();
     const T *normalised = RESIDUAL ? a.z : a.x;
 #pragma unroll
     for (int n = 0; L::more(n, C); n++) {
         const int c = L::channel(n, lane);
         if (c >= C) continue;
         float values[W];
-        load<T, W>(values, a.x + at + c);
+        gpu_load_floats(values, a.x + at + c);
         if constexpr (RESIDUAL) {
-            float stream[W];
-            load<T, W>(stream, a.residual + at + c);
+            float stream[W], factor[W];
+            gpu_load_floats(stream, a.residual + at + c);
+            gpu_dropout_factors(factor, a.dropout, b, within + c);
 #pragma unroll
-            for (int w = 0; w < W; w++)
-                values[w] = rounded<T>(stream[w] +
-                                       values[w] * gpu_dropout_factor(a.dropout, coins, b, within + c + w));
-            store<T, W>(a.z + at + c, values);
+            for (int w = 0; w < W; w++) values[w] = rounded<T>(stream[w] + values[w] * factor[w]);
+            gpu_store_floats(a.z + at + c, values);
         }
 #pragma unroll
         for (int w = 0; w < W; w++) {
@@ -108,18 +89,17 @@ template <class T, int W, int N, bool RESIDUAL> GPU_KERNEL(WIDTH) forward_kernel
     for (int n = 0; L::more(n, C); n++) {
         const int c = L::channel(n, lane);
         if (c >= C) continue;
-        float gamma[W], beta[W], y[W];
-        load<T, W>(gamma, a.gamma + c);
-        load<T, W>(beta, a.beta + c);
+        float gamma[W], beta[W], y[W], factor[W];
+        gpu_load_floats(gamma, a.gamma + c);
+        gpu_load_floats(beta, a.beta + c);
+        if constexpr (!RESIDUAL) gpu_dropout_factors(factor, a.dropout, b, within + c);
 #pragma unroll
         for (int w = 0; w < W; w++) {
             float value = N ? v[n * W + w] : gpu_to_float(normalised[at + c + w]);
             y[w] = (value - mean) * rstd * gamma[w] + beta[w];
-            if constexpr (!RESIDUAL)
-                y[w] = gpu_activate(a.activation, y[w]) *
-                       gpu_dropout_factor(a.dropout, coins, b, within + c + w);
+            if constexpr (!RESIDUAL) y[w] = gpu_activate(a.activation, y[w]) * factor[w];
         }
-        store<T, W>(a.y + at + c, y);
+        gpu_store_floats(a.y + at + c, y);
     }
 }
 
@@ -134,42 +114,69 @@ template <class T> struct backward {
     gpu_dropout dropout;
 };
 
-/* The gradient of (x - mean) * rstd * gamma + beta, given that of what layer norm returned. */
+/* The gradient of (x - mean) * rstd * gamma + beta, given that of what layer norm returned and dropout's
+ * factor. */
 template <class T, bool RESIDUAL>
-GPU_DEVICE float upstream(const backward<T> &a, gpu_coins &coins, float dy, float normal, float gamma,
-                          float beta, int64_t b, int64_t e)
+GPU_DEVICE float upstream(const backward<T> &a, float dy, float factor, float normal, float gamma, float beta)
 {
     if constexpr (RESIDUAL) return dy;
-    return dy * gpu_dropout_factor(a.dropout, coins, b, e) *
-           gpu_activation_slope(a.activation, normal * gamma + beta);
+    return dy * factor * gpu_activation_slope(a.activation, normal * gamma + beta);
 }
 
-/* dx = rstd * (g - mean_c(g) - normal * mean_c(g * normal)), g = gamma * upstream. */
-template <class T, int W, int N, bool RESIDUAL> GPU_KERNEL(WIDTH) backward_kernel(backward<T> a)
+/* The sums of two numbers over the S warps that share a row, for all of them. Sums alternate between the two
+ * halves of `of_warp`: who writes one has passed the barrier behind which the others read it the last time.
+ */
+template <int S> GPU_DEVICE void row_sums(float &a, float &b, float (&of_warp)[2 * 2 * WARPS], int &half)
 {
-    typedef layout<W, N> L;
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, C = a.C;
+    a = gpu_warp_sum(a);
+    b = gpu_warp_sum(b);
+    if constexpr (S > 1) {
+        const int warp = threadIdx.x / 32, group = warp / S;
+        float *place = of_warp + half * 2 * WARPS;
+        half = 1 - half;
+        if (threadIdx.x % 32 == 0) place[2 * warp] = a, place[2 * warp + 1] = b;
+        if (S == WARPS)
+            gpu_sync_block();
+        else
+            gpu_bar_sync(1 + group, 32 * S);
+        a = b = 0;
+#pragma unroll
+        for (int k = 0; k < S; k++) a += place[2 * (group * S + k)], b += place[2 * (group * S + k) + 1];
+    }
+}
+
+/* dx = rstd * (g - mean_c(g) - normal * mean_c(g * normal)), g = gamma * upstream. Whole groups of S warps
+ * run through the rows, so all of a group meet in row_sums(). */
+template <class T, int W, int N, int S, bool RESIDUAL> GPU_KERNEL(WIDTH) backward_kernel(backward<T> a)
+{
+    typedef layout<W, N, S> L;
+    constexpr int GROUPS = WARPS / S;
+    GPU_SHARED(float, of_warp, 2 * 2 * WARPS);
+    int half = 0;
+    const int lane = threadIdx.x % (32 * S), group = threadIdx.x / (32 * S), C = a.C;
     float dgamma[L::kept] = {}, dbeta[L::kept] = {};
-    for (int64_t row = (int64_t)blockIdx.x * WARPS + warp; row < a.rows; row += (int64_t)gridDim.x * WARPS) {
+    for (int64_t row = (int64_t)blockIdx.x * GROUPS + group; row < a.rows;
+         row += (int64_t)gridDim.x * GROUPS) {
         const int64_t at = row * C, b = row / a.R, within = row % a.R * C;
         const float mean = a.mean[row], rstd = a.rstd[row];
         float g[L::kept], normal[L::kept], sum = 0, moment = 0;
-        gpu_coins coins = gpu_no_coins();
 #pragma unroll
         for (int n = 0; L::more(n, C); n++) {
             const int c = L::channel(n, lane);
             if (c >= C) continue;
-            float x[W], dy[W], gamma[W], beta[W] = {};
-            load<T, W>(x, a.x + at + c);
-            load<T, W>(dy, a.dy + at + c);
-            load<T, W>(gamma, a.gamma + c);
-            if constexpr (!RESIDUAL) load<T, W>(beta, a.beta + c);
+            float x[W], dy[W], gamma[W], beta[W] = {}, factor[W] = {};
+            gpu_load_floats(x, a.x + at + c);
+            gpu_load_floats(dy, a.dy + at + c);
+            gpu_load_floats(gamma, a.gamma + c);
+            if constexpr (!RESIDUAL) {
+                gpu_load_floats(beta, a.beta + c);
+                gpu_dropout_factors(factor, a.dropout, b, within + c);
+            }
 #pragma unroll
             for (int w = 0; w < W; w++) {
                 const int i = N ? n * W + w : 0;
                 normal[i] = (x[w] - mean) * rstd;
-                float d =
-                    upstream<T, RESIDUAL>(a, coins, dy[w], normal[i], gamma[w], beta[w], b, within + c + w);
+                float d = upstream<T, RESIDUAL>(a, dy[w], factor[w], normal[i], gamma[w], beta[w]);
                 g[i] = d * gamma[w];
                 sum += g[i];
                 moment += g[i] * normal[i];
@@ -179,39 +186,39 @@ template <class T, int W, int N, bool RESIDUAL> GPU_KERNEL(WIDTH) backward_kerne
                 }
             }
         }
-        sum = gpu_warp_sum(sum) / (float)C;
-        moment = gpu_warp_sum(moment) / (float)C;
+        row_sums<S>(sum, moment, of_warp, half);
+        sum /= (float)C;
+        moment /= (float)C;
 #pragma unroll
         for (int n = 0; L::more(n, C); n++) {
             const int c = L::channel(n, lane);
             if (c >= C) continue;
-            float out[W], dropped[W], stream[W] = {};
+            float out[W], dropped[W], stream[W] = {}, factor[W];
             if constexpr (RESIDUAL)
-                if (a.dz) load<T, W>(stream, a.dz + at + c);
+                if (a.dz) gpu_load_floats(stream, a.dz + at + c);
+            if constexpr (RESIDUAL || N == 0) gpu_dropout_factors(factor, a.dropout, b, within + c);
 #pragma unroll
             for (int w = 0; w < W; w++) {
                 const int i = N ? n * W + w : 0;
                 if constexpr (N == 0) { /* once more, since nothing was kept */
                     const float gamma = gpu_to_float(a.gamma[c]);
                     normal[0] = (gpu_to_float(a.x[at + c]) - mean) * rstd;
-                    g[0] =
-                        gamma * upstream<T, RESIDUAL>(a, coins, gpu_to_float(a.dy[at + c]), normal[0], gamma,
-                                                      RESIDUAL ? 0 : gpu_to_float(a.beta[c]), b, within + c);
+                    g[0] = gamma * upstream<T, RESIDUAL>(a, gpu_to_float(a.dy[at + c]), factor[0], normal[0],
+                                                         gamma, RESIDUAL ? 0 : gpu_to_float(a.beta[c]));
                 }
                 out[w] = rstd * (g[i] - sum - normal[i] * moment) + stream[w];
-                if constexpr (RESIDUAL)
-                    dropped[w] = out[w] * gpu_dropout_factor(a.dropout, coins, b, within + c + w);
+                if constexpr (RESIDUAL) dropped[w] = out[w] * factor[w];
             }
             if constexpr (RESIDUAL) {
-                store<T, W>(a.dresidual + at + c, out);
-                store<T, W>(a.dx + at + c, dropped);
+                gpu_store_floats(a.dresidual + at + c, out);
+                gpu_store_floats(a.dx + at + c, dropped);
             } else
-                store<T, W>(a.dx + at + c, out);
+                gpu_store_floats(a.dx + at + c, out);
         }
     }
-    if constexpr (N > 0) { /* over the warps of the block, in their order */
-        constexpr int channels = 32 * N * W;
-        GPU_SHARED(float, of_warp, WARPS *channels);
+    if constexpr (N > 0) { /* over the groups of the block, in their order */
+        constexpr int channels = 32 * S * N * W;
+        GPU_SHARED(float, of_group, GROUPS *channels);
         const int shift = GPU_PLANTED_BUG == GPU_BUG_SHARED ? 1 : 0;
 #pragma unroll
         for (int which = 0; which < 2; which++) {
@@ -220,12 +227,12 @@ template <class T, int W, int N, bool RESIDUAL> GPU_KERNEL(WIDTH) backward_kerne
             for (int n = 0; n < N; n++)
 #pragma unroll
                 for (int w = 0; w < W; w++)
-                    of_warp[warp * channels + L::channel(n, lane) + w + shift] =
+                    of_group[group * channels + L::channel(n, lane) + w + shift] =
                         which ? dbeta[n * W + w] : dgamma[n * W + w];
             if (GPU_PLANTED_BUG != GPU_BUG_BARRIER) gpu_sync_block();
             for (int c = threadIdx.x; c < C; c += WIDTH) {
                 float sum = 0;
-                for (int k = 0; k < WARPS; k++) sum += of_warp[k * channels + c];
+                for (int k = 0; k < GROUPS; k++) sum += of_group[k * channels + c];
                 a.partials[((int64_t)blockIdx.x * 2 + which) * C + c] = sum;
             }
         }
@@ -244,10 +251,9 @@ template <class T, bool RESIDUAL> GPU_KERNEL(WIDTH) columns_kernel(backward<T> a
         for (int64_t row = (int64_t)blockIdx.y * WARPS + warp; row < a.rows;
              row += (int64_t)gridDim.y * WARPS) {
             const int64_t i = row * a.C + c;
-            gpu_coins coins = gpu_no_coins();
-            float normal = (gpu_to_float(a.x[i]) - a.mean[row]) * a.rstd[row];
-            float d = upstream<T, RESIDUAL>(a, coins, gpu_to_float(a.dy[i]), normal, gamma, beta, row / a.R,
-                                            row % a.R * a.C + c);
+            float normal = (gpu_to_float(a.x[i]) - a.mean[row]) * a.rstd[row], factor[1] = {};
+            if constexpr (!RESIDUAL) gpu_dropout_factors(factor, a.dropout, row / a.R, row % a.R * a.C + c);
+            float d = upstream<T, RESIDUAL>(a, gpu_to_float(a.dy[i]), factor[0], normal, gamma, beta);
             dgamma += d * normal;
             dbeta += d;
         }
@@ -290,12 +296,13 @@ int shares(int64_t rows)
     return wanted < MAX_BLOCKS ? (int)wanted : (int)MAX_BLOCKS;
 }
 
-/* 8 channels a lane up to C = 256, 32 up to 1024, in vectors when those divide C. */
-enum form { ELEMENTS, SHORT, LONG };
+/* Vectors when those divide C: 8 channels a lane up to C = 256, beyond it forward has up to 32 a lane and
+ * backward more lanes. */
+enum form { ELEMENTS, SHORT, MIDDLE, LONG };
 template <class T> form form_of(int64_t C, bool aligned)
 {
     if (!aligned || C % (16 / (int64_t)sizeof(T)) || C > 1024) return ELEMENTS;
-    return C <= 256 ? SHORT : LONG;
+    return C <= 256 ? SHORT : C <= 512 ? MIDDLE : LONG;
 }
 
 template <class T, bool RESIDUAL>
@@ -307,6 +314,7 @@ vg_status launch_forward(const char *op, const forward<T> &a, bool aligned, cuda
     void (*kernel)(forward<T>) = forward_kernel<T, 1, 0, RESIDUAL>;
     form chosen = form_of<T>(a.C, aligned);
     if (chosen == SHORT) kernel = forward_kernel<T, W, 8 / W, RESIDUAL>;
+    if (chosen == MIDDLE) kernel = forward_kernel<T, W, 16 / W, RESIDUAL>;
     if (chosen == LONG) kernel = forward_kernel<T, W, 32 / W, RESIDUAL>;
     return gpu_launched(gpu_launch(kernel, grid, dim3(WIDTH), 0, stream, a), op);
 }
@@ -318,10 +326,11 @@ vg_status launch_backward(const char *op, const backward<T> &a, float *dgamma, f
     constexpr int W = 16 / (int)sizeof(T);
     if (a.rows == 0) return VG_OK;
     const unsigned blocks = (unsigned)shares(a.rows), columns = (unsigned)((a.C + 31) / 32);
-    void (*kernel)(backward<T>) = backward_kernel<T, 1, 0, RESIDUAL>;
+    void (*kernel)(backward<T>) = backward_kernel<T, 1, 0, 1, RESIDUAL>;
     form chosen = form_of<T>(a.C, aligned);
-    if (chosen == SHORT) kernel = backward_kernel<T, W, 8 / W, RESIDUAL>;
-    if (chosen == LONG) kernel = backward_kernel<T, W, 32 / W, RESIDUAL>;
+    if (chosen == SHORT) kernel = backward_kernel<T, W, 8 / W, 1, RESIDUAL>;
+    if (chosen == MIDDLE) kernel = backward_kernel<T, W, 8 / W, 2, RESIDUAL>;
+    if (chosen == LONG) kernel = backward_kernel<T, W, 8 / W, 4, RESIDUAL>;
     if (chosen == ELEMENTS) /* before dx is written, which may be dy */
         GPU_TRY(op,
                 gpu_launch(columns_kernel<T, RESIDUAL>, dim3(columns, blocks), dim3(WIDTH), 0, stream, a));
@@ -336,11 +345,6 @@ vg_status countable(const char *op, int64_t rows, int64_t C)
 {
     if (C <= 1 << 24 && rows <= (int64_t)1 << 32) return VG_OK;
     return vg_fail(VG_ERR_UNSUPPORTED, "%s: more than 2^24 channels or 2^32 rows", op);
-}
-
-template <class... P> bool all_aligned(P... pointers)
-{
-    return (gpu_aligned(pointers) && ...);
 }
 
 template <class T> vg_status run(const vg_layernorm_forward_args *args, cudaStream_t stream)
@@ -358,7 +362,8 @@ template <class T> vg_status run(const vg_layernorm_forward_args *args, cudaStre
     a.epsilon = args->epsilon;
     a.activation = args->activation;
     a.dropout = gpu_dropout_of(args->dropout);
-    return launch_forward<T, false>("layernorm_forward", a, all_aligned(a.x, a.gamma, a.beta, a.y), stream);
+    return launch_forward<T, false>("layernorm_forward", a, gpu_all_aligned(a.x, a.gamma, a.beta, a.y),
+                                    stream);
 }
 
 template <class T> vg_status run(const vg_residual_layernorm_forward_args *args, cudaStream_t stream)
@@ -378,7 +383,7 @@ template <class T> vg_status run(const vg_residual_layernorm_forward_args *args,
     a.epsilon = args->epsilon;
     a.dropout = gpu_dropout_of(args->dropout);
     return launch_forward<T, true>("residual_layernorm_forward", a,
-                                   all_aligned(a.x, a.residual, a.gamma, a.beta, a.z, a.y), stream);
+                                   gpu_all_aligned(a.x, a.residual, a.gamma, a.beta, a.z, a.y), stream);
 }
 
 template <class T> vg_status run(const vg_layernorm_backward_args *args, float *partials, cudaStream_t stream)
@@ -398,8 +403,8 @@ template <class T> vg_status run(const vg_layernorm_backward_args *args, float *
     a.activation = args->activation;
     a.dropout = gpu_dropout_of(args->dropout);
     return launch_backward<T, false>("layernorm_backward", a, (float *)args->dgamma.data,
-                                     (float *)args->dbeta.data, all_aligned(a.dy, a.x, a.gamma, a.beta, a.dx),
-                                     stream);
+                                     (float *)args->dbeta.data,
+                                     gpu_all_aligned(a.dy, a.x, a.gamma, a.beta, a.dx), stream);
 }
 
 template <class T>
@@ -421,7 +426,7 @@ vg_status run(const vg_residual_layernorm_backward_args *args, float *partials, 
     a.dropout = gpu_dropout_of(args->dropout);
     return launch_backward<T, true>("residual_layernorm_backward", a, (float *)args->dgamma.data,
                                     (float *)args->dbeta.data,
-                                    all_aligned(a.dy, a.dz, a.x, a.gamma, a.dresidual, a.dx), stream);
+                                    gpu_all_aligned(a.dy, a.dz, a.x, a.gamma, a.dresidual, a.dx), stream);
 }
 vg_status partials_for(vg_kernels *kernels, int64_t rows, int64_t C, float **out)
 {
