@@ -70,13 +70,13 @@ static inline vg_model *tiny_model(tiny_bench *bench, const vg_model_options *op
     return model;
 }
 
-/* `batch` segments starting at number `first`: a noisy wave that depends on the segment's number alone. */
-static inline vg_model_batch tiny_batch(vg_model *model, int64_t first, int64_t batch, bool labels)
+enum { TINY_MOST = 16 };
+
+/* `batch` segments of `T` samples starting at number `first`: a noisy wave that depends on the segment's
+ * number alone. */
+static inline void tiny_signal(int64_t first, int64_t batch, int64_t T, float *signal, int64_t *segment,
+                               float *label)
 {
-    int64_t T = vg_model_get_options(model)->config.segment_length;
-    float *signal = malloc((size_t)(batch * T) * sizeof *signal), label[16];
-    int64_t segment[16];
-    assert_true(batch <= 16);
     for (int64_t b = 0; b < batch; b++) {
         vg_random random = vg_random_make(7, VG_SITE_SYNTHETIC, (uint32_t)(first + b));
         segment[b] = first + b;
@@ -85,6 +85,14 @@ static inline vg_model_batch tiny_batch(vg_model *model, int64_t first, int64_t 
         for (int64_t t = 0; t < T; t++)
             signal[b * T + t] = (float)(sin(phase + rate * (double)t) + 0.3 * vg_random_normal(&random));
     }
+}
+
+static inline vg_model_batch tiny_batch(vg_model *model, int64_t first, int64_t batch, bool labels)
+{
+    int64_t T = vg_model_get_options(model)->config.segment_length, segment[TINY_MOST];
+    float *signal = malloc((size_t)(batch * T) * sizeof *signal), label[TINY_MOST];
+    assert_true(batch <= TINY_MOST);
+    tiny_signal(first, batch, T, signal, segment, label);
     vg_model_batch out;
     assert_ok(vg_model_upload(model, batch, signal, segment, labels ? label : NULL, &out));
     free(signal);
