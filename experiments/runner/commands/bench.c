@@ -1,0 +1,98 @@
+/* vagus bench ops | step */
+#include "experiments/runner/bench/bench.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiments/runner/commands/command.h"
+
+static vg_status print_help(void)
+{
+    char *keys;
+    VG_TRY(vg_schema_help(&vg_bench_schema, &keys));
+    printf(
+        "vagus bench ops|step [--json] [key=value ...]\n\n"
+        "  ops    every operation at the sizes of a model, in a table: how often a pre-training step calls "
+        "it,\n"
+        "         median time and spread (between the quartiles), what it at least moves and multiplies a\n"
+        "         second, and the shares of the copy and of the matrix product that were measured here\n"
+        "  step   whole pre-training steps on random signals\n\n%s\n"
+        "--json prints one object instead. Seconds, bytes and FLOP; null: not measured.\n"
+        "  benchmark, version, device, backend, threads\n"
+        "  ceilings: {copy_bytes_s, PRECISION_flop_s}\n"
+        "  ops   model, batch, results: [{op, case, precision, served_by, times (a step), seconds (the "
+        "median),\n"
+        "        least, most, spread (a share), calls (of one timing), samples, sets (of operands, in "
+        "turn),\n"
+        "        bytes, flop, copy_share, product_share}], step_seconds: {PRECISION: all added up}\n"
+        "  step  results: [{model, precision, batch, seconds, least, most, spread, segments_s, flop,\n"
+        "        product_share, floor_seconds, device_bytes, later_allocations, loss}]\n",
+        keys);
+    free(keys);
+    return VG_OK;
+}
+
+/* The defaults with the words of the command line over them. */
+static vg_status read_options(int count, char **words, vg_bench_options *out)
+{
+    vg_yaml *yaml;
+    vg_status status = VG_OK;
+    VG_TRY(vg_yaml_parse("{}", 2, "bench", &yaml));
+    for (int i = 0; i < count && status == VG_OK; i++)
+        status = vg_schema_override(&vg_bench_schema, yaml, words[i]);
+    if (status == VG_OK) status = vg_schema_load(&vg_bench_schema, out, vg_yaml_root(yaml));
+    vg_yaml_destroy(yaml);
+    return status;
+}
+
+static vg_status run(const char *what, const vg_bench_options *options, bool as_json)
+{
+    vg_json_writer json = vg_json_writer_make(true);
+    vg_bench bench;
+    char *text = NULL;
+    vg_json_begin_object(&json, NULL);
+    vg_json_put_string(&json, "benchmark", what);
+    vg_json_put_int(&json, "version", 1);
+    vg_status status = vg_bench_open(options, as_json ? NULL : stdout, as_json ? &json : NULL, &bench);
+    if (status == VG_OK) {
+        status = vg_bench_ceilings(&bench);
+        if (status == VG_OK) status = !strcmp(what, "ops") ? vg_bench_ops(&bench) : vg_bench_step(&bench);
+        vg_bench_close(&bench);
+    }
+    if (status != VG_OK || !as_json) {
+        vg_json_writer_free(&json);
+        return status;
+    }
+    vg_json_end(&json);
+    VG_TRY(vg_json_take(&json, &text));
+    puts(text);
+    free(text);
+    return VG_OK;
+}
+
+vg_status vg_command_bench(int argc, char **argv)
+{
+    const char *what = NULL;
+    bool as_json = false;
+    int words = 0;
+    for (int i = 0; i < argc; i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return print_help();
+        if (!strcmp(argv[i], "--json"))
+            as_json = true;
+        else if (argv[i][0] == '-')
+            return vg_fail(VG_ERR_CONFIG, "bench: unknown option '%s'; 'vagus bench --help' lists them",
+                           argv[i]);
+        else if (strchr(argv[i], '='))
+            argv[words++] = argv[i];
+        else if (!what && (!strcmp(argv[i], "ops") || !strcmp(argv[i], "step")))
+            what = argv[i];
+        else
+            return vg_fail(VG_ERR_CONFIG, "bench: '%s' is neither ops, step nor key=value", argv[i]);
+    }
+    if (!what) return vg_fail(VG_ERR_CONFIG, "bench: ops or step? 'vagus bench --help' tells more");
+    vg_bench_options options;
+    VG_TRY(read_options(words, argv, &options));
+    vg_status status = run(what, &options, as_json);
+    vg_schema_free(&vg_bench_schema, &options);
+    return status;
+}
