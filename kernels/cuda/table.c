@@ -50,6 +50,10 @@ static vg_status create_state(vg_kernels *kernels)
 
 /* The operations that have a kernel so far. */
 static const vg_kernel_table table = {
+    .conv1d_forward = vg__cuda_conv1d_forward,
+    .conv1d_backward = vg__cuda_conv1d_backward,
+    .linear_forward = vg__cuda_linear_forward,
+    .linear_backward = vg__cuda_linear_backward,
     .layernorm_forward = vg__cuda_layernorm_forward,
     .layernorm_backward = vg__cuda_layernorm_backward,
     .residual_layernorm_forward = vg__cuda_residual_layernorm_forward,
