@@ -36,6 +36,36 @@ vg_status vg_device_free_memory(vg_device *device, size_t *bytes)
     return device->ops->free_memory ? device->ops->free_memory(device, bytes) : VG_OK;
 }
 
+bool vg_device_records(const vg_device *device)
+{
+    return device->ops->record_begin != NULL;
+}
+
+vg_status vg_device_record_begin(vg_device *device)
+{
+    return device->ops->record_begin(device);
+}
+
+vg_status vg_device_record_end(vg_device *device, vg_recording **out)
+{
+    return device->ops->record_end(device, out);
+}
+
+void vg_device_record_abandon(vg_device *device)
+{
+    device->ops->record_abandon(device);
+}
+
+vg_status vg_device_replay(vg_device *device, vg_recording *recording)
+{
+    return device->ops->replay(device, recording);
+}
+
+void vg_recording_destroy(vg_device *device, vg_recording *recording)
+{
+    if (recording) device->ops->recording_destroy(device, recording);
+}
+
 void vg_device_destroy(vg_device *device)
 {
     if (device) device->ops->destroy(device);

@@ -15,6 +15,7 @@ extern "C" {
 #endif
 
 typedef struct vg_device vg_device;
+typedef struct vg_recording vg_recording;
 
 typedef enum vg_copy_kind { VG_COPY_TO_DEVICE, VG_COPY_TO_HOST, VG_COPY_ON_DEVICE } vg_copy_kind;
 
@@ -28,12 +29,20 @@ typedef struct vg_device_ops {
     vg_status (*synchronize)(vg_device *device);
     void (*destroy)(vg_device *device);
     vg_status (*free_memory)(vg_device *device, size_t *bytes); /* that can still be allocated; optional */
+
+    /* Recording (see below); all five or none. */
+    vg_status (*record_begin)(vg_device *device);
+    vg_status (*record_end)(vg_device *device, vg_recording **out);
+    void (*record_abandon)(vg_device *device);
+    vg_status (*replay)(vg_device *device, vg_recording *recording);
+    void (*recording_destroy)(vg_device *device, vg_recording *recording);
 } vg_device_ops;
 
 struct vg_device {
     const vg_device_ops *ops;
     uint64_t allocations; /* calls of allocate so far; a test holds it still after the first step */
     uint64_t bytes;       /* held now */
+    char model[64];       /* "cpu", or the GPU's name: only on one model are results the same bits */
 };
 
 VG_NODISCARD VG_API vg_status vg_device_allocate(vg_device *device, size_t bytes, void **out);
@@ -53,6 +62,19 @@ VG_NODISCARD VG_API vg_status vg_device_synchronize(vg_device *device);
 /* How much can still be allocated; SIZE_MAX when the device does not know, as the host does not. For messages
  * and estimates only: others may be faster to take it. */
 VG_NODISCARD VG_API vg_status vg_device_free_memory(vg_device *device, size_t *bytes);
+
+/* Work that is the same each time, queued at the price of one call. Between begin and end whatever is queued
+ * is kept and not run: operations, zeroes and copies on the device, with the addresses and numbers they had.
+ * It may neither allocate nor wait nor copy from or to the host, so it has run once before in the ordinary
+ * way. A replay is only right while the memory that it names is what it was: `allocations` of the device
+ * tells. begin must be followed by end, or by abandon when something failed in between. On a device that
+ * cannot record (vg_device_records() false, as the host) the others must not be called. */
+VG_API bool vg_device_records(const vg_device *device);
+VG_NODISCARD VG_API vg_status vg_device_record_begin(vg_device *device);
+VG_NODISCARD VG_API vg_status vg_device_record_end(vg_device *device, vg_recording **out);
+VG_API void vg_device_record_abandon(vg_device *device);
+VG_NODISCARD VG_API vg_status vg_device_replay(vg_device *device, vg_recording *recording);
+VG_API void vg_recording_destroy(vg_device *device, vg_recording *recording); /* NULL is fine */
 
 /* A host device; the caller owns it and destroys it after everything allocated from it. */
 VG_NODISCARD VG_API vg_status vg_device_create_host(vg_device **out);

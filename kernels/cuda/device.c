@@ -31,14 +31,14 @@ static double mebibytes(size_t bytes)
 
 /* What CUDA refused, without the call leaving a trace: a refused launch is told by cudaGetLastError(), which
  * must not find an older refusal there. */
-static vg_status refused(cudaError_t error, const char *what)
+vg_status vg__cuda_refused(cudaError_t error, const char *what)
 {
     if (error == cudaSuccess) return VG_OK;
     (void)cudaGetLastError();
     return vg_fail(VG_ERR_DEVICE, "%s: %s (%s)", what, cudaGetErrorString(error), cudaGetErrorName(error));
 }
-#define CUDA_TRY(call, what)     VG_TRY(refused(call, what))
-#define CUDA_TRY_OUT(call, what) VG_TRY_OUT(refused(call, what))
+#define CUDA_TRY(call, what)     VG_TRY(vg__cuda_refused(call, what))
+#define CUDA_TRY_OUT(call, what) VG_TRY_OUT(vg__cuda_refused(call, what))
 
 /* An error that work queued earlier came upon. CUDA repeats it at every call until the process ends. */
 static vg_status broken(const vg__cuda_device *device, cudaError_t error)
@@ -136,7 +136,8 @@ static vg_status allocate(vg_device *base, size_t bytes, void **out)
     vg__cuda_device *device = vg__cuda_device_of(base);
     CUDA_TRY(cudaSetDevice(device->number), "cannot choose the GPU");
     cudaError_t error = cudaMalloc(out, bytes ? bytes : 1);
-    if (error != cudaErrorMemoryAllocation) return refused(error, "cannot allocate memory of the GPU");
+    if (error != cudaErrorMemoryAllocation)
+        return vg__cuda_refused(error, "cannot allocate memory of the GPU");
     (void)cudaGetLastError();
     size_t available = 0, total = 0;
     CUDA_TRY(cudaMemGetInfo(&available, &total), "cannot ask for the GPU's free memory");
@@ -189,14 +190,14 @@ static vg_status copy(vg_device *base, void *to, const void *from, size_t bytes,
     if (kind == VG_COPY_TO_DEVICE) return copy_to_device(device, to, from, bytes);
     enum cudaMemcpyKind direction =
         kind == VG_COPY_TO_HOST ? cudaMemcpyDeviceToHost : cudaMemcpyDeviceToDevice;
-    return refused(cudaMemcpyAsync(to, from, bytes, direction, device->stream),
-                   kind == VG_COPY_TO_HOST ? "cannot copy from the GPU" : "cannot copy on the GPU");
+    return vg__cuda_refused(cudaMemcpyAsync(to, from, bytes, direction, device->stream),
+                            kind == VG_COPY_TO_HOST ? "cannot copy from the GPU" : "cannot copy on the GPU");
 }
 
 static vg_status zero(vg_device *base, void *memory, size_t bytes)
 {
-    return refused(cudaMemsetAsync(memory, 0, bytes, vg__cuda_device_of(base)->stream),
-                   "cannot clear memory of the GPU");
+    return vg__cuda_refused(cudaMemsetAsync(memory, 0, bytes, vg__cuda_device_of(base)->stream),
+                            "cannot clear memory of the GPU");
 }
 
 static vg_status synchronize(vg_device *base)
@@ -210,7 +211,7 @@ static vg_status free_memory(vg_device *base, size_t *bytes)
 {
     size_t total;
     CUDA_TRY(cudaSetDevice(vg__cuda_device_of(base)->number), "cannot choose the GPU");
-    return refused(cudaMemGetInfo(bytes, &total), "cannot ask for the GPU's free memory");
+    return vg__cuda_refused(cudaMemGetInfo(bytes, &total), "cannot ask for the GPU's free memory");
 }
 
 /* Also of a device that was only half made. */
@@ -236,6 +237,11 @@ static const vg_device_ops cuda_ops = {
     .synchronize = synchronize,
     .destroy = destroy,
     .free_memory = free_memory,
+    .record_begin = vg__cuda_record_begin,
+    .record_end = vg__cuda_record_end,
+    .record_abandon = vg__cuda_record_abandon,
+    .replay = vg__cuda_replay,
+    .recording_destroy = vg__cuda_recording_destroy,
 };
 
 static vg_status describe(int number, vg__cuda_device *device)
@@ -246,6 +252,7 @@ static vg_status describe(int number, vg__cuda_device *device)
     device->compute = properties.major * 10 + properties.minor;
     device->multiprocessors = properties.multiProcessorCount;
     snprintf(device->name, sizeof device->name, "%.*s", (int)sizeof device->name - 1, properties.name);
+    memcpy(device->base.model, device->name, sizeof device->base.model);
     return VG_OK;
 }
 

@@ -32,6 +32,16 @@ static inline vg__cuda_device *vg__cuda_device_of(vg_device *device)
     return (vg__cuda_device *)device;
 }
 
+/* What CUDA refused, as a status: ERR_DEVICE with `what` and CUDA's own words. CUDA forgets it. */
+VG_NODISCARD vg_status vg__cuda_refused(cudaError_t error, const char *what);
+
+/* recording.c */
+VG_NODISCARD vg_status vg__cuda_record_begin(vg_device *device);
+VG_NODISCARD vg_status vg__cuda_record_end(vg_device *device, vg_recording **out);
+void vg__cuda_record_abandon(vg_device *device);
+VG_NODISCARD vg_status vg__cuda_replay(vg_device *device, vg_recording *recording);
+void vg__cuda_recording_destroy(vg_device *device, vg_recording *recording);
+
 /* "13.0" of CUDA's 13000, for messages. */
 typedef struct vg__cuda_version {
     char text[16];

@@ -12,6 +12,7 @@
 #include "tests/cuda/emu.h"
 #include "tests/cuda/machine.h"
 #include "tests/cuda/memory.h"
+#include "tests/cuda/work.h"
 
 namespace
 {
@@ -22,14 +23,24 @@ struct Work {
 };
 } // namespace
 
+struct CUgraph_st {
+    std::vector<std::function<void()>> work;
+};
+struct CUgraphExec_st {
+    std::vector<std::function<void()>> work;
+};
+
 struct CUstream_st {
     std::deque<Work> queue;
+    std::unique_ptr<CUgraph_st> captured; /* while it captures */
+    bool spoilt = false;                  /* by a call that a capture forbids */
 };
 
 /* `recorded` counts calls of cudaEventRecord, `reached` is the latest of them that its stream came to. Kept
  * until the end: a stream may wait for an event that was destroyed after. */
 struct CUevent_st {
     uint64_t recorded = 0, reached = 0;
+    double time = 0; /* when it was reached */
 };
 
 namespace
@@ -38,6 +49,7 @@ std::set<cudaStream_t> streams;
 std::vector<std::unique_ptr<CUevent_st>> events;
 int events_held;
 int current_device;
+double now; /* in ms: what has run, one kernel a millisecond, so that measurements can be told what to find */
 cudaError_t last_error;
 
 size_t setting(const char *name, size_t otherwise)
@@ -52,6 +64,15 @@ cudaError_t error(cudaError_t code)
     return code;
 }
 
+/* Is a stream capturing? Then what calls this is forbidden, and spoils the capture. */
+bool forbidden()
+{
+    bool found = false;
+    for (cudaStream_t stream : streams)
+        if (stream->captured) stream->spoilt = found = true;
+    return found;
+}
+
 bool may_run(cudaStream_t stream)
 {
     if (stream->queue.empty()) return false;
@@ -62,6 +83,7 @@ bool may_run(cudaStream_t stream)
 /* Runs queued work, the next of a random stream each time, until `done`. */
 template <class Condition> cudaError_t run_until(Condition done)
 {
+    if (forbidden()) return error(cudaErrorStreamCaptureUnsupported);
     bool idle = true;
     for (cudaStream_t stream : streams) idle = idle && stream->queue.empty();
     if (idle || done()) return *emu::failure() ? error(cudaErrorLaunchFailure) : cudaSuccess;
@@ -84,6 +106,10 @@ template <class Condition> cudaError_t run_until(Condition done)
 cudaError_t queue(cudaStream_t stream, std::function<void()> run)
 {
     if (!streams.count(stream)) return error(cudaErrorInvalidValue); /* the default stream too: name one */
+    if (stream->captured) {
+        stream->captured->work.push_back(std::move(run));
+        return cudaSuccess;
+    }
     Work work;
     work.run = std::move(run);
     stream->queue.push_back(std::move(work));
@@ -100,7 +126,18 @@ cudaError_t queue_kernel(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_
     if (threads == 0 || threads > 1024 || grid.x == 0 || grid.x > 0x7fffffff || grid.y == 0 ||
         grid.y > 65535 || grid.z == 0 || grid.z > 65535 || shared_bytes > 227 * 1024)
         return error(cudaErrorInvalidConfiguration);
-    return queue(stream, [=] { run_grid(grid, block, shared_bytes, body); });
+    return queue(stream, [=] {
+        now += 1;
+        run_grid(grid, block, shared_bytes, body);
+    });
+}
+
+bool queue_work(cudaStream_t stream, double ms, std::function<void()> run)
+{
+    return queue(stream, [=] {
+               now += ms;
+               run();
+           }) == cudaSuccess;
 }
 } // namespace emu
 
@@ -193,6 +230,7 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
 
 cudaError_t cudaMalloc(void **out, size_t bytes)
 {
+    if (forbidden()) return error(cudaErrorStreamCaptureUnsupported);
     *out = bytes ? emu::device_allocate(bytes) : nullptr;
     return *out || !bytes ? cudaSuccess : error(cudaErrorMemoryAllocation);
 }
@@ -222,6 +260,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 {
     bool to_device = kind != cudaMemcpyDeviceToHost, from_device = kind != cudaMemcpyHostToDevice;
     if (!bytes) return cudaSuccess;
+    if ((!to_device || !from_device) && forbidden()) return error(cudaErrorStreamCaptureUnsupported);
     if (to_device != emu::device_holds(to, bytes) || from_device != emu::device_holds(from, bytes))
         return error(cudaErrorInvalidValue);
     if (from_device || emu::pinned_holds(from, bytes))
@@ -272,6 +311,7 @@ cudaError_t cudaDeviceSynchronize(void)
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags)
 {
     (void)flags;
+    if (forbidden()) return error(cudaErrorStreamCaptureUnsupported);
     cudaError_t status = queue(stream, nullptr);
     if (status != cudaSuccess) return status;
     stream->queue.back().event = event;
@@ -302,8 +342,12 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
+    if (forbidden()) return error(cudaErrorStreamCaptureUnsupported);
     uint64_t version = event->recorded + 1;
-    cudaError_t status = queue(stream, [=] { event->reached = version; });
+    cudaError_t status = queue(stream, [=] {
+        event->reached = version;
+        event->time = now;
+    });
     if (status == cudaSuccess) event->recorded = version;
     return status;
 }
@@ -316,6 +360,70 @@ cudaError_t cudaEventQuery(cudaEvent_t event)
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
     return run_until([=] { return event->reached == event->recorded; });
+}
+
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
+{
+    if (!from->recorded || !to->recorded) return error(cudaErrorInvalidValue);
+    if (from->reached < from->recorded || to->reached < to->recorded) return cudaErrorNotReady;
+    *ms = (float)(to->time - from->time);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode)
+{
+    (void)mode;
+    if (!streams.count(stream) || stream->captured) return error(cudaErrorInvalidValue);
+    stream->captured = std::make_unique<CUgraph_st>();
+    stream->spoilt = false;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out)
+{
+    *out = nullptr;
+    if (!streams.count(stream) || !stream->captured) return error(cudaErrorInvalidValue);
+    std::unique_ptr<CUgraph_st> captured = std::move(stream->captured);
+    if (stream->spoilt) return error(cudaErrorStreamCaptureInvalidated);
+    *out = captured.release();
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *out)
+{
+    if (!streams.count(stream)) return error(cudaErrorInvalidValue);
+    *out = !stream->captured ? cudaStreamCaptureStatusNone
+           : stream->spoilt  ? cudaStreamCaptureStatusInvalidated
+                             : cudaStreamCaptureStatusActive;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long flags)
+{
+    (void)flags;
+    *out = new CUgraphExec_st{graph->work};
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    delete graph;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
+{
+    for (const auto &work : exec->work) {
+        cudaError_t status = queue(stream, work);
+        if (status != cudaSuccess) return status;
+    }
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
+{
+    delete exec;
+    return cudaSuccess;
 }
 
 cudaError_t cudaGetLastError(void)
@@ -343,6 +451,8 @@ static const struct {
     WORDS(cudaErrorInvalidDevice, "invalid device ordinal"),
     WORDS(cudaErrorNotReady, "device not ready"),
     WORDS(cudaErrorLaunchFailure, "unspecified launch failure"),
+    WORDS(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing"),
+    WORDS(cudaErrorStreamCaptureInvalidated, "operation failed due to a previous error during capture"),
 #undef WORDS
 };
 
