@@ -1,6 +1,6 @@
-/* Convolutions: the entries of the table. What multiplies stands in products.h. */
+/* Convolutions: the entries of the table. Who multiplies is decided in multiply.h. */
 #include "kernels/check.h"
-#include "kernels/cuda/products.h"
+#include "kernels/cuda/multiply.h"
 
 namespace
 {
@@ -29,7 +29,8 @@ vg_status vg__cuda_conv1d_forward(vg_kernels *kernels, const vg_conv1d_forward_a
     finish.activation = args->activation;
     finish.dropout = args->dropout;
     finish.R = product.T;
-    return vg__own_forward(vg__cuda_of(kernels), &product, args->x.data, args->w.data, &finish, args->y.data);
+    return vg__multiply_forward(vg__cuda_of(kernels), &product, args->x.data, args->w.data, &finish,
+                                args->y.data);
 }
 
 vg_status vg__cuda_conv1d_backward(vg_kernels *kernels, const vg_conv1d_backward_args *args)
@@ -44,13 +45,16 @@ vg_status vg__cuda_conv1d_backward(vg_kernels *kernels, const vg_conv1d_backward
     finish.activation = args->activation;
     finish.dropout = args->dropout;
     finish.R = product.T;
-    /* One piece of scratch, first for the bias, then for dw: the kernels follow each other on the stream. */
-    const size_t for_bias = vg__cuda_unfinish_scratch(rows, product.O), for_dw = vg__own_dw_scratch(&product);
+    /* One piece of scratch, first for the bias, then for the products: the kernels follow each other on the
+     * stream. */
+    const size_t for_bias = vg__cuda_unfinish_scratch(rows, product.O),
+                 for_products = vg__multiply_backward_scratch(cuda, &product, false);
     void *scratch;
-    VG_TRY(cuda->scratch(cuda, for_bias > for_dw ? for_bias : for_dw, &scratch));
+    VG_TRY(cuda->scratch(cuda, for_bias > for_products ? for_bias : for_products, &scratch));
     VG_TRY(vg__cuda_unfinish(cuda, product.op, product.type, rows, product.O, &finish, args->y.data,
                              args->dy.data, static_cast<float *>(args->db.data), scratch));
-    if (args->dx.data) VG_TRY(vg__own_dx(cuda, &product, args->dy.data, args->w.data, args->dx.data, false));
-    return vg__own_dw(cuda, &product, args->dy.data, args->x.data, static_cast<float *>(args->dw.data),
-                      scratch);
+    if (args->dx.data)
+        VG_TRY(vg__multiply_dx(cuda, &product, args->dy.data, args->w.data, args->dx.data, false, scratch));
+    return vg__multiply_dw(cuda, &product, args->dy.data, args->x.data, static_cast<float *>(args->dw.data),
+                           scratch);
 }

@@ -31,6 +31,8 @@ struct vg__cuda {
     void *scratch_memory;
     size_t scratch_bytes;
     vg_device *device;
+
+    struct vg__multipliers *multipliers; /* libraries for matrix products (multiply.h); NULL: none */
 };
 
 static inline vg__cuda *vg__cuda_of(vg_kernels *kernels)

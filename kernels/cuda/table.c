@@ -5,6 +5,7 @@
 #include "kernels/backend.h"
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/multiply.h"
 
 /* Growth happens at the first use of a shape and waits for the stream, which may still be using the old piece
  * (vg_device_release does). In steps of what a GPU maps at once, so that shapes in rising order do not make
@@ -29,6 +30,7 @@ static vg_status scratch(vg__cuda *cuda, size_t bytes, void **out)
 static void destroy_state(void *pointer)
 {
     vg__cuda *cuda = pointer;
+    vg__multipliers_destroy(cuda);
     vg_device_release(cuda->device, cuda->scratch_memory, cuda->scratch_bytes);
     free(cuda);
 }
@@ -45,7 +47,7 @@ static vg_status create_state(vg_kernels *kernels)
     cuda->device = kernels->device;
     kernels->state = cuda;
     kernels->destroy_state = destroy_state;
-    return VG_OK;
+    return vg__multipliers_create(cuda);
 }
 
 /* The operations that have a kernel so far. */

@@ -55,7 +55,7 @@ CAGES = [
     (r"omp\.h", r"kernels/cpu/parallel\.c", True),
     (r"nccl\.h", r"core/\w+\.c", True),
     (r"mpi\.h", r"core/\w+\.c", True),
-    (r"cuda\w*\.h|cuda_\w+\.h|cublas\w*\.h|cooperative_groups.*|mma\.h", r"kernels/cuda/.*|core/device_cuda\.\w+", False),
+    (r"cuda\w*\.h|cuda_\w+\.h|cublas\w*\.h|cudnn\w*\.h|cooperative_groups.*|mma\.h", r"kernels/cuda/.*|core/device_cuda\.\w+", False),
     (r"\w*mmintrin\.h|immintrin\.h|arm_neon\.h", r"kernels/.*", False),
     (r"sanitizer/\w+\.h", r"kernels/cpu/.*|kernels/cuda/.*", False),
     (r"cmocka\.h", r"tests/.*", False),
