@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* A shape is written as a pattern: a letter is bound by the first tensor that has it and must be the same in
- * all others, a digit is itself, and '+' stands for 1 + T. B, T, R and N may be zero; the other letters count
+ * all others, a digit is itself, and '+' stands for 1 + T. B, T, R, N and S may be zero; the other letters count
  * features and are at least 1. */
 typedef struct check {
     const char *op;
@@ -116,7 +116,7 @@ static vg_status need(check *c, const char *name, const vg_tensor *tensor, const
             c->size['T'] = got - 1;
             continue;
         }
-        if (got < 1 && !strchr("BTRN", pattern[i]))
+        if (got < 1 && !strchr("BTRNS", pattern[i]))
             return refuse(c, name, tensor, pattern, kind, " with at least one feature");
         c->size[(unsigned char)pattern[i]] = got;
     }
@@ -394,6 +394,18 @@ vg_status vg__check_pool_backward(const vg_pool_backward_args *args, unsigned ty
     NEED(dy, "BC", FLOATING);
     VG_TRY(enough_tokens(&c, args->pool));
     return only_if(&c, args->pool == VG_POOL_MAX, "chosen", &args->chosen, "BC", INDEX, "the maximum");
+}
+
+vg_status vg__check_gather(const vg_gather_args *args, unsigned types)
+{
+    check c = start("gather", types);
+    NEED(y, "BT", FLOATING);
+    NEED(signal, "N", STATISTIC);
+    NEED(start, "S", SEGMENT);
+    NEED(mean, "S", DOUBLE);
+    NEED(scale, "S", DOUBLE);
+    NEED(index, "B", SEGMENT);
+    return VG_OK;
 }
 
 vg_status vg__check_mask_forward(const vg_mask_forward_args *args, unsigned types)

@@ -15,11 +15,11 @@
  * and its state) are F32; F64 when the activations are F64. Sums over a batch (loss, count, squared norm) are
  * F64.
  *
- * B, T, R and N may be zero: such a call does what an empty sum or an empty loop does (tokens of T = 0 still
- * writes the CLS row). Feature counts (C, I, O, K, H, D) are at least 1. Buffers do not overlap unless a
- * comment allows it.
- * Errors: ERR_SHAPE when shapes, types or numbers do not fit (kernels/check.h; always a caller's bug, still a
- * status, so that the tests can see it), ERR_UNSUPPORTED, ERR_MEMORY on first use of a shape, ERR_DEVICE.
+ * B, T, R, N and S may be zero: such a call does what an empty sum or an empty loop does (tokens of T = 0
+ * still writes the CLS row). Feature counts (C, I, O, K, H, D) are at least 1. Buffers do not overlap unless
+ * a comment allows it. Errors: ERR_SHAPE when shapes, types or numbers do not fit (kernels/check.h; always a
+ * caller's bug, still a status, so that the tests can see it), ERR_UNSUPPORTED, ERR_MEMORY on first use of a
+ * shape, ERR_DEVICE.
  *
  * Determinism: the same call gives the same bits for a given backend, machine and number of threads. */
 #ifndef VAGUS_KERNELS_KERNELS_H
@@ -198,6 +198,19 @@ typedef struct vg_pool_backward_args {
     vg_tensor chosen;
     vg_pool pool;
 } vg_pool_backward_args;
+
+/* y[b,t] = (signal[start[index[b]] + t] - mean[index[b]]) * scale[index[b]], computed in double and rounded
+ * to F32 (to BF16 from there): the very bits that a loader of the host gives. A corpus that lies on the
+ * device with its tables so needs no more than the numbers of a batch's segments. Nobody looks whether each
+ * index is in [0, S) and each segment inside of the signal. */
+typedef struct vg_gather_args {
+    vg_tensor signal; /* (N) F32; F64 when y is */
+    vg_tensor start;  /* (S) I64: each segment's first sample */
+    vg_tensor mean;   /* (S) F64 */
+    vg_tensor scale;  /* (S) F64 */
+    vg_tensor index;  /* (B) I64: which segments */
+    vg_tensor y;      /* (B, T), written */
+} vg_gather_args;
 
 typedef enum vg_mask_fill { VG_MASK_ZERO, VG_MASK_MEAN, VG_MASK_NOISE, VG_MASK_LEARNED } vg_mask_fill;
 

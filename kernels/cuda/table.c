@@ -64,6 +64,7 @@ static const vg_kernel_table table = {
     .tokens_backward = vg__cuda_tokens_backward,
     .pool_forward = vg__cuda_pool_forward,
     .pool_backward = vg__cuda_pool_backward,
+    .gather = vg__cuda_gather,
     .mask_forward = vg__cuda_mask_forward,
     .mask_backward = vg__cuda_mask_backward,
     .masked_mse = vg__cuda_masked_mse,

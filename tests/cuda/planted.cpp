@@ -224,6 +224,26 @@ void masking()
     }
 }
 
+void gather()
+{
+    const int64_t T = 100;
+    std::vector<float> signal = numbers(2 * T, 12);
+    vg_gather_args args = {};
+    args.signal = tensor(on_device(signal), VG_F32, {2 * T});
+    args.start = tensor(on_device(std::vector<int64_t>{0, T}), VG_I64, {2});
+    args.mean = tensor(on_device(std::vector<double>{1, 2}), VG_F64, {2});
+    args.scale = tensor(on_device(std::vector<double>{0.5, 4}), VG_F64, {2});
+    args.index = tensor(on_device(std::vector<int64_t>{1, 0}), VG_I64, {2});
+    float *y = on_device(std::vector<float>(2 * T, NAN));
+    args.y = tensor(y, VG_F32, {2, T});
+    must(vg__cuda_gather(kernels(), &args));
+    std::vector<float> got = from_device(y, 2 * T);
+    for (int64_t t = 0; t < T; t++) {
+        expect(got[t], (signal[T + t] - 2) * 4, "a sample of the second segment");
+        expect(got[T + t], (signal[t] - 1) * 0.5, "a sample of the first segment");
+    }
+}
+
 /* Work that a second stream hands to the first: with an event, and (the bug) without. */
 void streams(bool with_event)
 {
@@ -280,6 +300,7 @@ int main(int argc, char **argv)
                  {"tokens", tokens},
                  {"pool", pool},
                  {"masking", masking},
+                 {"gather", gather},
                  {"streams", [] { streams(true); }},
                  {"streams_without_event", [] { streams(false); }},
                  {"host_reads_early", host_reads_early},

@@ -15,7 +15,7 @@ SHARED = r"wrote outside an array of its shared memory|index \d+ out of bounds f
 DEVICE = r"wrote outside its device memory|" + ASAN
 # program (planted_NAME), case, what its output must show
 CASES = [
-    *(("none", case, RIGHT) for case in ("tile", "layernorm", "masked_mse", "tokens", "pool", "masking", "streams")),
+    *(("none", case, RIGHT) for case in ("tile", "layernorm", "masked_mse", "tokens", "pool", "masking", "gather", "streams")),
     ("barrier", "tile", RESULT + "|" + RACE),
     ("barrier", "layernorm", RESULT + "|" + RACE),
     ("barrier", "tokens", RESULT + "|" + RACE),
@@ -27,6 +27,7 @@ CASES = [
     ("tail", "tile", RESULT + "|" + DEVICE),
     ("tail", "masked_mse", RESULT + "|" + DEVICE),
     ("tail", "tokens", RESULT + "|" + DEVICE),
+    ("tail", "gather", RESULT + "|" + DEVICE),
     ("none", "streams_without_event", RESULT),
     ("none", "host_reads_early", RESULT),
     ("none", "outside", DEVICE),

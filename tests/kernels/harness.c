@@ -98,6 +98,9 @@ FIELDS(pool_forward) {
     F(pool_forward, x, IN), F(pool_forward, y, OUT), F(pool_forward, chosen, OUT)};
 FIELDS(pool_backward) {
     F(pool_backward, dy, IN), F(pool_backward, dx, OUT), F(pool_backward, chosen, IN)};
+FIELDS(gather) {
+    F(gather, signal, IN), F(gather, start, IN), FIXED_F(gather, mean, IN), FIXED_F(gather, scale, IN),
+    F(gather, index, IN), F(gather, y, OUT)};
 FIELDS(mask_forward) {
     F(mask_forward, x, IN), F(mask_forward, segment, IN), F(mask_forward, y, OUT), F(mask_forward, mask, OUT),
     F(mask_forward, learned, IN)};
@@ -361,8 +364,9 @@ static void *converted(const vg_tensor *from, vg_dtype to, vg_dtype grain, doubl
  * (kernels.h). */
 static bool is_statistic(const struct field *field)
 {
-    static const char *const names[] = {"mean",  "rstd", "lse",      "delta", "dw", "db",        "dgamma",
-                                        "dbeta", "dcls", "dlearned", "m",     "v",  "parameter", "gradient"};
+    static const char *const names[] = {"mean", "rstd",   "lse",       "delta",    "dw",
+                                        "db",   "dgamma", "dbeta",     "dcls",     "dlearned",
+                                        "m",    "v",      "parameter", "gradient", "signal"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(field->name, names[i])) return true;
     return false;
@@ -558,6 +562,13 @@ static bool optional(const char *name)
     return false;
 }
 
+/* Arguments whose length is nobody else's: a longer one is as good. */
+static bool any_length(vg_kernel_id id, const char *name)
+{
+    return (id == VG_KERNEL_grad_norm && !strcmp(name, "gradient")) ||
+           (id == VG_KERNEL_gather && (!strcmp(name, "signal") || !strcmp(name, "y")));
+}
+
 static void refused(vg_kernels *kernels, vg_kernel_id id, const void *args, const char *name, const char *how)
 {
     vg_status status = harness_call(kernels, id, args);
@@ -599,7 +610,7 @@ static void check_refusals(vg_kernel_id id, const void *template)
                     refused(kernels, id, args, fields[i].name, "of a smaller rank");
                     break;
                 case 1:
-                    if (id == VG_KERNEL_grad_norm && tensor->dtype == VG_F32) break; /* any length is fine */
+                    if (any_length(id, fields[i].name)) break;
                     tensor->dims[tensor->rank - 1]++;
                     refused(kernels, id, args, fields[i].name, "longer by one");
                     break;

@@ -184,6 +184,21 @@ static void optimizer(void **state)
     harness_clear();
 }
 
+/* Segments 2 and 0 of three, of two samples each. */
+static void segments_of_a_signal(void **state)
+{
+    (void)state;
+    vg_tensor signal = VALUES(VG_DIMS(5), 1, 2, 3, 5, 8), y = zeros(VG_DIMS(2, 2));
+    vg_tensor mean = VALUES(VG_DIMS(3), 1, 0, 4), scale = VALUES(VG_DIMS(3), 10, 1, 0.5);
+    vg_tensor start = empty_like(mean, VG_I64), index = empty_like(zeros(VG_DIMS(2)), VG_I64);
+    for (int i = 0; i < 3; i++) ((int64_t *)start.data)[i] = i;
+    ((int64_t *)index.data)[0] = 2;
+    assert_ok(VG_RUN(harness_ref, gather, .signal = signal, .start = start, .mean = mean, .scale = scale,
+                     .index = index, .y = y));
+    EXPECT(y, -0.5, 0.5, 0, 10);
+    harness_clear();
+}
+
 /* What is not a number goes through an activation and is not taken for 0. */
 static void nan_is_kept(void **state)
 {
@@ -230,7 +245,7 @@ int main(void)
         cmocka_unit_test(attention),   cmocka_unit_test(norms),
         cmocka_unit_test(losses),      cmocka_unit_test(tokens_and_pools),
         cmocka_unit_test(optimizer),   cmocka_unit_test(nan_is_kept),
-        cmocka_unit_test(bfloat16),
+        cmocka_unit_test(bfloat16),    cmocka_unit_test(segments_of_a_signal),
     };
     return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
 }

@@ -496,6 +496,36 @@ static void case_pool_backward(void)
     pool_grid(true);
 }
 
+/* {samples, segments, batch, length} */
+static const int gather_sizes[][4] = {{1, 1, 1, 1},     {97, 5, 3, 2},      {3000, 11, 4, 1280},
+                                      {2000, 4, 7, 97}, {2600, 9, 2, 1281}, {40, 3, 0, 5},
+                                      {10, 2, 3, 0},    {300, 100, 33, 17}};
+
+static void case_gather(void)
+{
+    for (size_t s = 0; s < COUNT(gather_sizes); s++) {
+        int64_t N = gather_sizes[s][0], S = gather_sizes[s][1], B = gather_sizes[s][2],
+                T = gather_sizes[s][3];
+        LABEL("N %d S %d B %d T %d", (int)N, (int)S, (int)B, (int)T);
+        vg_gather_args args = {.signal = normal(0.3, 0.2, VG_DIMS(N)),
+                               .start = empty_like(zeros(VG_DIMS(S)), VG_I64),
+                               .mean = normal(0.3, 0.1, VG_DIMS(S)),
+                               .scale = normal(5, 1, VG_DIMS(S)),
+                               .index = empty_like(zeros(VG_DIMS(B)), VG_I64),
+                               .y = zeros(VG_DIMS(B, T))};
+        for (int64_t i = 0; i < S; i++)
+            ((int64_t *)args.start.data)[i] =
+                i == 0 ? N - T : (int64_t)vg_random_below(&harness_random, (uint64_t)(N - T + 1));
+        for (int64_t b = 0; b < B; b++) /* the first and the last are there, others perhaps twice */
+            ((int64_t *)args.index.data)[b] = b == 0 ? 0
+                                              : b == 1
+                                                  ? S - 1
+                                                  : (int64_t)vg_random_below(&harness_random, (uint64_t)S);
+        check(VG_KERNEL_gather, &args, label);
+        harness_clear();
+    }
+}
+
 static void case_mask_forward(void)
 {
     static const int sizes[][2] = {{1, 1}, {3, 97}, {2, 1280}, {0, 5}, {2, 0}, {33, 17}};

@@ -97,6 +97,7 @@ int vg_bench_cases(const vg_model_config *c, int64_t batch, vg_bench_case *out)
     BOTH(pool, "cls", 0, .B = batch, .T = 1 + T, .C = C, .pool = VG_POOL_CLS);
     BOTH(pool, "mean", 0, .B = batch, .T = 1 + T, .C = C, .pool = VG_POOL_MEAN);
     BOTH(pool, "max", 0, .B = batch, .T = 1 + T, .C = C, .pool = VG_POOL_MAX);
+    ONE(gather, "", 1, .B = batch, .T = T);
     ONE(mask_forward, "", 1, .B = batch, .T = T);
     ONE(mask_backward, "", 0, .B = batch, .T = T);
     ONE(masked_mse, "", 1, .B = batch, .T = T);

@@ -208,6 +208,16 @@ OPERANDS(pool_backward)
     a->pool = shape->pool;
 }
 
+/* A corpus as long as the batch, from which segments are taken anywhere. */
+OPERANDS(gather)
+{
+    LETTERS_UNUSED;
+    AS(ROOM, signal, VG_F32, -1, 1, (B + 1) * T), AS(ROOM, start, VG_I64, 0, (double)(B * T), B);
+    AS(ROOM, mean, VG_F64, -1, 1, B), AS(ROOM, scale, VG_F64, 0, 1, B);
+    AS(READ, index, VG_I64, 0, (double)B, B), OUT(y, B, T);
+    s->cost.bytes += (double)(B * T) * 4; /* of the signal, whatever is taken more than once */
+}
+
 /* The paper's masks. */
 OPERANDS(mask_forward)
 {
