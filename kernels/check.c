@@ -7,8 +7,8 @@
 #include <string.h>
 
 /* A shape is written as a pattern: a letter is bound by the first tensor that has it and must be the same in
- * all others, a digit is itself, and '+' stands for 1 + T. B, T, R, N and S may be zero; the other letters count
- * features and are at least 1. */
+ * all others, a digit is itself, and '+' stands for 1 + T. B, T, R, N and S may be zero; the other letters
+ * count features and are at least 1. */
 typedef struct check {
     const char *op;
     unsigned types;
