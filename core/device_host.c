@@ -1,4 +1,5 @@
 /* The host device: the processor's own memory; every call has happened when it returns. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,6 +69,7 @@ vg_status vg_device_create_host(vg_device **out)
     vg_device *device = calloc(1, sizeof *device);
     if (!device) return vg_fail(VG_ERR_MEMORY, "cannot allocate a device");
     device->ops = &host_ops;
+    snprintf(device->model, sizeof device->model, "cpu");
     *out = device;
     return VG_OK;
 }

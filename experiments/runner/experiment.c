@@ -46,9 +46,32 @@ out:
     return status;
 }
 
+/* Names of devices; whether there is one by that name is known when it is opened. */
+static vg_status check_device(const vg_experiment *e, const char *path)
+{
+    const char *number = !strncmp(e->device, "cuda:", 5) ? e->device + 5 : NULL;
+    size_t digits = number ? strspn(number, "0123456789") : 0;
+    bool numbered = number && digits >= 1 && digits <= 4 && !number[digits];
+    bool gpu = numbered || !strcmp(e->device, "cuda");
+    if (!gpu && strcmp(e->device, "cpu") && strcmp(e->device, "auto"))
+        return vg_fail(VG_ERR_CONFIG, "%s: device is '%s'; it is auto, cpu, cuda or cuda:N, N from 0", path,
+                       e->device);
+    const char *backend = vg_experiment_choice(e, "backend");
+    if (gpu && strcmp(backend, "auto"))
+        return vg_fail(VG_ERR_CONFIG,
+                       "%s: backend '%s' computes on the CPU and device is '%s'; leave one of them to auto",
+                       path, backend, e->device);
+    bool cpu = !strcmp(e->device, "cpu") || strcmp(backend, "auto");
+    if (cpu && !strcmp(vg_experiment_choice(e, "precision"), "tf32"))
+        return vg_fail(VG_ERR_CONFIG,
+                       "%s: precision is tf32, which only GPUs compute in; on the CPU take fp32", path);
+    return VG_OK;
+}
+
 /* What a range of a single key cannot say. */
 static vg_status check(const vg_experiment *e, const char *path)
 {
+    VG_TRY(check_device(e, path));
     if (e->data.stores.count == 0)
         return vg_fail(VG_ERR_CONFIG, "%s: data.stores is empty; name at least one store", path);
     if (e->model.conv_channels.count != e->model.conv_kernels.count)

@@ -76,6 +76,7 @@ PRETRAIN = """
 name: tiny
 seed: 5
 output_dir: runs/tiny
+device: cpu
 threads: 2
 data: {stores: [ecg.h5], seconds: 5, validation: 0.25}
 model: {conv_channels: [4, 8], conv_kernels: [9, 5], layers: 1, heads: 2, feedforward: 16, reconstruction_head: [8],

@@ -31,10 +31,10 @@ def usage():
 
 def configurations():
     experiment(PRETRAIN + "optimiser: {lr: 1}\n", says=["bad.yaml:", "optimiser", "optimizer"])
-    experiment(PRETRAIN.replace("lr: 3e-3", "lr: fast"), says=["bad.yaml:10:", "optimizer.lr", "fast"])
+    experiment(PRETRAIN.replace("lr: 3e-3", "lr: fast"), says=["bad.yaml:11:", "optimizer.lr", "fast"])
     experiment(PRETRAIN.replace("lr: 3e-3", "lr: -1"), says=["optimizer.lr", "-1", "(0, 10]"])
-    experiment(PRETRAIN.replace("epochs: 3,", "epochs: 3, epochs: 4,"), says=["bad.yaml:9:", "epochs"])
-    experiment(PRETRAIN.replace("epochs: 3", "epoch: 3"), says=["bad.yaml:9:", "train.epoch", "epochs"])
+    experiment(PRETRAIN.replace("epochs: 3,", "epochs: 3, epochs: 4,"), says=["bad.yaml:10:", "epochs"])
+    experiment(PRETRAIN.replace("epochs: 3", "epoch: 3"), says=["bad.yaml:10:", "train.epoch", "epochs"])
     experiment(PRETRAIN.replace("name: tiny\n", ""), says="name")
     experiment(PRETRAIN.replace("kind: cosine", "kind: cosin"), says=["cosin", "cosine"])
     experiment("extends: bad.yaml\n", says="circle")
@@ -47,6 +47,12 @@ def configurations():
     experiment(PRETRAIN, "model.conv_kernels=[5]", says="conv_kernels")
     experiment(PRETRAIN, "train.micro_batch=9", says="micro_batch")
     experiment(PRETRAIN, "train.epochs=0", says="train.epochs")
+    experiment(PRETRAIN, "device=gpu", says=["'gpu'", "cuda:N"])
+    experiment(PRETRAIN, "device=cuda:x", says=["'cuda:x'", "cuda:N"])
+    experiment(PRETRAIN, "device=cuda:-1", says="cuda:-1")
+    experiment(PRETRAIN, "device=cuda", "backend=cpu", says=["backend 'cpu'", "device is 'cuda'"])
+    experiment(PRETRAIN, "precision=fp16", says=["fp16", "bf16"])
+    experiment(PRETRAIN, "precision=tf32", says=["tf32", "fp32"])
     experiment(PRETRAIN, "data.validation=0", "early_stopping.patience=3", says=["patience", "data.validation"])
     assert not os.path.exists("runs"), "a refused configuration left a run behind"
 

@@ -1,10 +1,11 @@
 """A run that is killed and resumed ends with the very bits of one that was left alone."""
+import json
 import os
 import random
 import signal
 import time
 
-from program import Folder, lines, read, run, start, synth, tiny
+from program import Folder, lines, read, run, start, synth, tiny, write
 
 
 def steps(folder):
@@ -35,6 +36,26 @@ def interrupt(words, folder, by, after):
     told = "".join(process.communicate())
     assert "Sanitizer" not in told, told
     return process.returncode
+
+
+def precision_and_device():
+    """bf16 keeps its masters: it resumes with the same bits too. It is part of what a run is, the device is not."""
+    short = ["data.seconds=0.5", "data.max_segments=40", "train.validation_segments=8", "train.epochs=2"]
+    short += ["checkpoint.every_steps=1", "checkpoint.keep=9"]
+    words = ["pretrain", "tiny.yaml", *short, "precision=bf16"]
+    run(*words, "output_dir=runs/bf16-whole", says="bf16 on the CPU")
+    words.append("output_dir=runs/bf16-killed")
+    assert interrupt(words, "runs/bf16-killed", signal.SIGKILL, 4) == -signal.SIGKILL
+    run(*words[:-2], words[-1], "--resume", expect=2, says=["trained in bf16", "in fp32", "precision=bf16"])
+    last = max(os.listdir("runs/bf16-killed/checkpoints"), key=lambda name: int(name.partition("step_")[2] or 0))
+    path = f"runs/bf16-killed/checkpoints/{last}/trainer.json"
+    original = read(path).decode()
+    state = json.loads(original)
+    assert state["precision"] == "bf16" and state["device"] == "cpu", state
+    write(path, json.dumps(state | {"device": "a device of old"}))
+    run(*words, "--resume", says=["another device (a device of old)", "(cpu)"])
+    write(path, original)
+    same("runs/bf16-whole", "runs/bf16-killed")
 
 
 with Folder():
@@ -88,6 +109,7 @@ with Folder():
 
     # Other settings are another run, and so is other data under the same name.
     run("pretrain", "tiny.yaml", "output_dir=" + folder, "--resume", "optimizer.lr=1e-4", expect=2, says="lr:")
+    precision_and_device()
     os.rename("ecg.h5", "kept.h5")
     synth(rate=125)
     run("pretrain", "tiny.yaml", "output_dir=" + folder, "--resume", expect=1, says=["125 Hz", "data.stores"])

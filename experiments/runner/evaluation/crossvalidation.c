@@ -46,7 +46,7 @@ static vg_status train_and_test(study *s, const vg_fold *fold, const char *folde
     char *best = NULL;
     vg_status status;
     vg_training training = {.experiment = s->experiment,
-                            .kernels = s->machine.kernels,
+                            .machine = &s->machine,
                             .corpus = s->corpus,
                             .train = fold->train,
                             .train_count = fold->train_count,

@@ -1,5 +1,6 @@
 #include "experiments/runner/training/checkpoint.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/file.h"
@@ -45,8 +46,17 @@ static vg_status write_state(const char *path, const vg_trainer_state *state)
     vg_json_put_int(&json, "best_step", state->best_step);
     vg_json_put_int(&json, "bad_validations", state->bad_validations);
     vg_json_put_bool(&json, "finished", state->finished);
+    vg_json_put_string(&json, "device", state->device);
+    vg_json_put_string(&json, "precision", state->precision);
     vg_json_end(&json);
     return vg_json_write(&json, path);
+}
+
+/* `otherwise`: what it was before checkpoints said it. */
+static void read_word(const vg_json *json, const char *key, const char *otherwise, char *out, size_t size)
+{
+    const char *text = vg_json_text(vg_json_find(vg_json_root(json), key));
+    snprintf(out, size, "%s", text ? text : otherwise);
 }
 
 static vg_status read_state(const char *path, vg_trainer_state *state)
@@ -72,6 +82,8 @@ static vg_status read_state(const char *path, vg_trainer_state *state)
     VG_TRY_OUT(vg_json_get_int(json, NULL, "best_step", &state->best_step));
     VG_TRY_OUT(vg_json_get_int(json, NULL, "bad_validations", &state->bad_validations));
     VG_TRY_OUT(vg_json_get_bool(json, NULL, "finished", &state->finished));
+    read_word(json, "device", "cpu", state->device, sizeof state->device);
+    read_word(json, "precision", "fp32", state->precision, sizeof state->precision);
     if (state->epoch < 0 || state->step_in_epoch < 0 || state->step < 0)
         status = vg_fail(VG_ERR_FORMAT, "%s: a negative epoch or step", path);
 out:

@@ -20,6 +20,9 @@ typedef struct vg_trainer_state {
     int64_t best_step;
     int64_t bad_validations; /* since the best one, for early stopping */
     bool finished;
+    char device[64]; /* vg_device.model, and what was computed in: a run that goes on says so when the former
+                      */
+    char precision[8]; /* is another, and is refused when the latter is */
 } vg_trainer_state;
 
 /* Writes a checkpoint for `state->step` under the run directory; appears whole or not at all, so a full disk

@@ -67,7 +67,7 @@ static vg_status measure_baselines(const vg_training *training, const vg_masking
     mask_buffers buffers = {0};
     vg_loader *loader = NULL;
     vg_status status;
-    VG_TRY_OUT(make_buffers(training->kernels->device, BATCH, training->corpus->segment_length, &buffers));
+    VG_TRY_OUT(make_buffers(training->machine->device, BATCH, training->corpus->segment_length, &buffers));
     VG_TRY_OUT(vg_loader_create(training->corpus, training->validation, training->validation_count, &loading,
                                 &loader));
     VG_TRY_OUT(vg_loader_start(loader, 0, 0));
@@ -75,8 +75,8 @@ static vg_status measure_baselines(const vg_training *training, const vg_masking
         vg_batch batch;
         VG_TRY_OUT(vg_loader_next(loader, &batch));
         if (batch.end) break;
-        VG_TRY_OUT(
-            add_batch(training->kernels, masking, training->experiment->seed, &buffers, &batch, &sums));
+        VG_TRY_OUT(add_batch(training->machine->kernels, masking, training->experiment->seed, &buffers,
+                             &batch, &sums));
     }
     measures[0] = (vg_measure){"baseline.mean", sums.mean / (double)sums.count};
     measures[1] = (vg_measure){"baseline.interpolation", sums.interpolation / (double)sums.count};
@@ -139,7 +139,7 @@ vg_status vg_pretrain_run(const vg_experiment *experiment, vg_rundir_mode mode, 
     VG_TRY_OUT(vg_machine_make(experiment, &machine));
     VG_TRY_OUT(vg_setup_corpus(experiment, &corpus));
     vg_training training = {.experiment = experiment,
-                            .kernels = machine.kernels,
+                            .machine = &machine,
                             .corpus = corpus,
                             .head = VG_HEAD_RECONSTRUCTION,
                             .what = "pretrain",

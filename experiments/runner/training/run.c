@@ -10,25 +10,42 @@
 #include "core/log.h"
 #include "experiments/runner/training/setup.h"
 
-/* The first line in which two texts differ, cut out of each ("" past the end). */
-static void first_difference(const char *a, const char *b, char line_a[160], char line_b[160])
+/* Keys that say where a run computes. They may change when it goes on; the checkpoint knows what it was made
+ * with, and the trainer looks at that. */
+static const char *const movable[] = {"device:", "precision:"};
+
+static const char *skip_movable(const char *text)
 {
-    while (*a && *b) {
+    for (size_t i = 0; i < sizeof movable / sizeof *movable; i++)
+        if (!strncmp(text, movable[i], strlen(movable[i]))) {
+            text += strcspn(text, "\n");
+            return skip_movable(text + (*text == '\n'));
+        }
+    return text;
+}
+
+/* Finds the first line in which two texts differ and cuts it out of each ("" past the end). */
+static bool differ(const char *a, const char *b, char line_a[160], char line_b[160])
+{
+    for (;;) {
+        a = skip_movable(a);
+        b = skip_movable(b);
         size_t length_a = strcspn(a, "\n"), length_b = strcspn(b, "\n");
-        if (length_a != length_b || memcmp(a, b, length_a)) break;
+        if (length_a != length_b || memcmp(a, b, length_a) || !*a != !*b) break;
+        if (!*a) return false;
         a += length_a + (a[length_a] == '\n');
         b += length_b + (b[length_b] == '\n');
     }
     snprintf(line_a, 160, "%.*s", (int)strcspn(a, "\n"), a);
     snprintf(line_b, 160, "%.*s", (int)strcspn(b, "\n"), b);
+    return true;
 }
 
 static vg_status same_configuration(const vg_rundir *run, const char *path, const char *wanted)
 {
     char *there = NULL, mine[160], theirs[160];
     VG_TRY(vg_file_read(path, VG_YAML_LIMIT, &there, NULL));
-    bool same = !strcmp(there, wanted);
-    if (!same) first_difference(wanted, there, mine, theirs);
+    bool same = !differ(wanted, there, mine, theirs);
     free(there);
     if (same) return VG_OK;
     return vg_fail(

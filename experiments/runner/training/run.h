@@ -7,8 +7,8 @@
 #include "experiments/runner/experiment.h"
 
 /* Opens experiment->output_dir, attaches its log, and writes config.yaml; when it holds a run already, the
- * two configurations must agree (ERR_CONFIG names the first line that differs): a resumed run that quietly
- * changed a setting could not be told from one that did not. */
+ * two configurations must agree but for the device (ERR_CONFIG names the first line that differs): a resumed
+ * run that quietly changed a setting could not be told from one that did not. */
 VG_NODISCARD vg_status vg_run_open(const vg_experiment *experiment, vg_rundir_mode mode, vg_rundir **out);
 
 /* Closes it. A new run that failed before it `began` leaves no directory behind, so that the same command

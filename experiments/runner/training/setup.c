@@ -7,18 +7,41 @@
 
 #include "core/log.h"
 
+static vg_status resolve_precision(const vg_experiment *experiment, vg_machine *machine)
+{
+    static const char *const names[] = {"fp32", "tf32", "bf16"};
+    const char *wanted = vg_experiment_choice(experiment, "precision");
+    bool gpu = !machine->device->ops->is_host;
+    if (!strcmp(wanted, "auto")) wanted = gpu ? "bf16" : "fp32";
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(wanted, names[i])) machine->precision = names[i];
+    bool bf16 = !strcmp(wanted, "bf16");
+    machine->dtype = bf16 ? VG_BF16 : VG_F32;
+    if (!gpu && !strcmp(wanted, "tf32"))
+        return vg_fail(VG_ERR_CONFIG,
+                       "precision is tf32, which only GPUs compute in, and no GPU was found; take fp32");
+    if (!gpu && bf16)
+        vg_warn("precision bf16 on the CPU is for checking: the plain loops that compute it are many times "
+                "slower than fp32");
+    return VG_OK;
+}
+
 vg_status vg_machine_make(const vg_experiment *experiment, vg_machine *out)
 {
+    const char *backend = vg_experiment_choice(experiment, "backend"), *name = experiment->device;
+    vg_status status;
     *out = (vg_machine){0};
     vg_kernels_set_threads((int)experiment->threads);
-    VG_TRY(vg_device_create_host(&out->device));
-    vg_status status =
-        vg_kernels_create(out->device, vg_experiment_choice(experiment, "backend"), false, &out->kernels);
-    if (status != VG_OK)
-        vg_machine_free(out);
-    else
-        vg_info("device %s, backend %s, %d threads", out->device->ops->name, out->kernels->backend,
-                vg_kernels_threads());
+    /* The backends that can be named work on the host's memory. */
+    if (!strcmp(name, "auto") && strcmp(backend, "auto")) name = "cpu";
+    VG_TRY_OUT(vg_device_open(name, &out->device));
+    VG_TRY_OUT(resolve_precision(experiment, out));
+    VG_TRY_OUT(vg_kernels_create(out->device, backend, false, &out->kernels));
+    out->kernels->tf32 = !strcmp(out->precision, "tf32");
+    vg_info("device %s, backend %s, precision %s, %d threads", out->device->model, out->kernels->backend,
+            out->precision, vg_kernels_threads());
+out:
+    if (status != VG_OK) vg_machine_free(out);
     return status;
 }
 

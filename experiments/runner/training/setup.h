@@ -10,10 +10,17 @@
 #include "models/optimizer.h"
 #include "models/schedule.h"
 
-/* A device and the operations on it. Free with vg_machine_free(), after everything allocated there. */
+/* A device, the operations on it, and the precision they are asked for: what `device`, `backend` and
+ * `precision` came to here. Free with vg_machine_free(), after everything allocated there.
+ *
+ * bf16 on the CPU is not refused but warned of: it lets a run of a GPU be looked into where there is none,
+ * and plain loops of the reference compute it. tf32 there has nothing to stand for it: ERR_CONFIG. ERR_DEVICE
+ * when the GPU that was asked for is not to be had, saying why. */
 typedef struct vg_machine {
     vg_device *device;
     vg_kernels *kernels;
+    vg_dtype dtype;        /* of models */
+    const char *precision; /* "fp32", "tf32" or "bf16"; static */
 } vg_machine;
 VG_NODISCARD vg_status vg_machine_make(const vg_experiment *experiment, vg_machine *out);
 void vg_machine_free(vg_machine *machine);

@@ -2,13 +2,14 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/file.h"
 #include "core/log.h"
 #include "core/signals.h"
 #include "datasets/loader.h"
-#include "experiments/runner/training/setup.h"
 
 /* What the loop holds while it runs. */
 typedef struct loop {
@@ -242,6 +243,27 @@ static vg_status load_encoder(loop *l, const char *folder)
     return VG_OK;
 }
 
+/* Another precision would be another run under the same name. Another device only rounds otherwise, and a run
+ * whose machine was lost has to go on somewhere, so that is said and done. */
+static vg_status check_machine(loop *l)
+{
+    const vg_machine *m = l->training->machine;
+    vg_trainer_state *state = &l->state;
+    if (strcmp(state->precision, m->precision) && !state->finished)
+        return vg_fail(
+            VG_ERR_CONFIG,
+            "%s was trained in %s, and this run would go on in %s; resume it with precision=%s, or "
+            "begin anew in another output_dir",
+            vg_rundir_path(l->training->run), state->precision, m->precision, state->precision);
+    if (strcmp(state->device, m->device->model))
+        vg_warn(
+            "%s: its latest checkpoint was made on another device (%s) than this one (%s): the same data, "
+            "masks and weights go on, rounding may differ",
+            l->training->what, state->device, m->device->model);
+    snprintf(state->device, sizeof state->device, "%s", m->device->model);
+    return VG_OK;
+}
+
 /* Fresh weights and the measurements of step 0, or everything from the last checkpoint. */
 static vg_status begin(loop *l)
 {
@@ -252,6 +274,7 @@ static vg_status begin(loop *l)
         /* A store imported anew under the same name would go unnoticed otherwise. */
         status = vg_checkpoint_check_data(folder, "the run that is to go on", &t->corpus->preprocessing);
         if (status == VG_OK) status = vg_checkpoint_load(folder, l->model, l->optimizer, &l->state);
+        if (status == VG_OK) status = check_machine(l);
         if (status == VG_OK) vg_info("%s: goes on from %s", t->what, folder);
         free(folder);
         VG_TRY(status);
@@ -292,18 +315,22 @@ vg_status vg_train(const vg_training *training, vg_trained *out)
                                  .seed = e->seed,
                                  .prefetch = (int)e->train.prefetch,
                                  .drop_last = training->train_count > e->train.batch_size};
+    snprintf(l.state.device, sizeof l.state.device, "%s", training->machine->device->model);
+    snprintf(l.state.precision, sizeof l.state.precision, "%s", training->machine->precision);
     vg_model_options options;
     vg_optimizer_config rule = vg_setup_optimizer(e);
     vg_status status;
     VG_TRY(vg_setup_model(e, training->corpus, training->head, &options));
+    options.dtype = training->machine->dtype;
     VG_TRY_OUT(
         vg_loader_create(training->corpus, training->train, training->train_count, &loading, &l.loader));
     VG_TRY_OUT(vg_setup_schedule(e, vg_loader_steps(l.loader), &l.schedule));
     /* A batch larger than the data is never full: no memory for what cannot come. */
     if (options.max_batch > training->train_count) options.max_batch = training->train_count;
-    VG_TRY_OUT(vg_model_create(training->kernels, &options, &l.model));
+    VG_TRY_OUT(vg_model_create(training->machine->kernels, &options, &l.model));
     vg_model_freeze_encoder(l.model, e->train.freeze_encoder);
-    VG_TRY_OUT(vg_optimizer_create(training->kernels, vg_model_parameters(l.model), &rule, &l.optimizer));
+    VG_TRY_OUT(
+        vg_optimizer_create(training->machine->kernels, vg_model_parameters(l.model), &rule, &l.optimizer));
     VG_TRY_OUT(begin(&l));
     VG_TRY_OUT(
         vg_tracker_open(training->run, training->what, l.state.step, l.schedule.total_steps, &l.tracker));

@@ -10,8 +10,8 @@
 #include "datasets/corpus.h"
 #include "experiments/runner/experiment.h"
 #include "experiments/runner/training/checkpoint.h"
+#include "experiments/runner/training/setup.h"
 #include "experiments/runner/training/tracker.h"
-#include "kernels/kernels.h"
 #include "models/model.h"
 
 /* Masks of a validation are drawn for this epoch, whatever the training epoch: its losses compare. */
@@ -19,7 +19,7 @@ enum { VG_VALIDATION_EPOCH = -1 };
 
 typedef struct vg_training {
     const vg_experiment *experiment;
-    vg_kernels *kernels;
+    const vg_machine *machine;
     const vg_corpus *corpus;           /* normalised, and labelled for a classifier */
     const int64_t *train, *validation; /* segments; validation_count 0: none */
     int64_t train_count, validation_count;
