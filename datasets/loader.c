@@ -51,7 +51,7 @@ static void fill(const vg_loader *loader, int64_t step)
     slice(loader, step, &from, &to, &total);
     for (int64_t row = 0; row < to - from; row++) {
         int64_t segment = loader->order[from + row];
-        vg_corpus_segment(loader->corpus, segment, slot->signal + row * length);
+        if (slot->signal) vg_corpus_segment(loader->corpus, segment, slot->signal + row * length);
         slot->label[row] = loader->corpus->segments[segment].label;
         slot->segments[row] = loader->corpus->segments[segment].number;
     }
@@ -117,15 +117,17 @@ static vg_status allocate(vg_loader *loader)
     const vg_loader_options *options = &loader->options;
     int64_t batch = options->batch_size < loader->count ? options->batch_size : loader->count;
     loader->rows = (batch + options->world - 1) / options->world;
-    size_t rows = (size_t)loader->rows, length = (size_t)loader->corpus->segment_length;
+    size_t rows = (size_t)loader->rows;
+    size_t length = options->numbers_only ? 0 : (size_t)loader->corpus->segment_length;
     loader->slots = calloc((size_t)loader->slot_count, sizeof *loader->slots);
     if (!loader->slots) return vg_fail(VG_ERR_MEMORY, "buffers of %d batches", loader->slot_count);
     for (int i = 0; i < loader->slot_count; i++) {
         struct slot *slot = &loader->slots[i];
-        slot->signal = length > SIZE_MAX / sizeof(float) / rows ? NULL : calloc(rows * length, sizeof(float));
+        if (length && length <= SIZE_MAX / sizeof(float) / rows)
+            slot->signal = calloc(rows * length, sizeof(float));
         slot->label = calloc(rows, sizeof *slot->label);
         slot->segments = calloc(rows, sizeof *slot->segments);
-        if (!slot->signal || !slot->label || !slot->segments)
+        if ((length && !slot->signal) || !slot->label || !slot->segments)
             return vg_fail(VG_ERR_MEMORY, "buffers of %d batches of %zu segments of %zu samples",
                            loader->slot_count, rows, length);
     }

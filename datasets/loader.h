@@ -25,6 +25,7 @@ typedef struct vg_loader_options {
     int64_t batch_size; /* of all ranks together, B */
     bool shuffle;       /* a new order every epoch; otherwise the order of the given indices */
     bool drop_last;     /* leave out a last batch smaller than batch_size */
+    bool numbers_only;  /* no samples: signal is NULL; for a corpus that lies on a device */
     uint64_t seed;
     int prefetch;    /* batches filled ahead by the worker; 0: no thread, filled inside vg_loader_next() */
     int rank, world; /* this rank's share is a contiguous slice of every batch; world 0 counts as 1 */
@@ -32,7 +33,7 @@ typedef struct vg_loader_options {
 
 /* Valid until the next call with the same loader. */
 typedef struct vg_batch {
-    const float *signal;     /* (count, T), normalised */
+    const float *signal;     /* (count, T), normalised; NULL with numbers_only */
     const float *label;      /* (count), NaN without a label */
     const int64_t *segments; /* (count), the segments' numbers */
     int64_t count;           /* of this rank; can be 0 for some rank in a small last batch */

@@ -190,20 +190,44 @@ static vg_status check_batch(const vg_model *model, int64_t batch)
     return VG_OK;
 }
 
-vg_status vg_model_upload(vg_model *model, int64_t batch, const float *signal, const int64_t *segments,
-                          const float *labels, vg_model_batch *out)
+/* All of a batch but the signal's samples. */
+static vg_status upload_rest(vg_model *model, int64_t batch, const int64_t *segments, const float *labels,
+                             vg_model_batch *out)
 {
     VG_TRY(check_batch(model, batch));
     *out = (vg_model_batch){.signal = model->signal, .segments = model->segments};
     out->signal.dims[0] = out->segments.dims[0] = batch;
     vg_device *device = model->kernels->device;
-    VG_TRY(vg__convert_to(device, out->signal, signal, model->staging));
     VG_TRY(vg_device_copy(device, out->segments.data, segments, vg_tensor_bytes(&out->segments),
                           VG_COPY_TO_DEVICE));
     if (!labels) return VG_OK;
     out->labels = model->labels;
     out->labels.dims[0] = batch;
     return vg__convert_to(device, out->labels, labels, model->staging);
+}
+
+vg_status vg_model_upload(vg_model *model, int64_t batch, const float *signal, const int64_t *segments,
+                          const float *labels, vg_model_batch *out)
+{
+    VG_TRY(upload_rest(model, batch, segments, labels, out));
+    return vg__convert_to(model->kernels->device, out->signal, signal, model->staging);
+}
+
+vg_status vg_model_gather(vg_model *model, const vg_resident *corpus, int64_t batch, const int64_t *segments,
+                          const float *labels, vg_model_batch *out)
+{
+    VG_TRY(check_batch(model, batch));
+    if (corpus->segment_length != model->options.config.segment_length)
+        return vg_fail(VG_ERR_SHAPE,
+                       "the corpus has segments of %" PRId64 " samples; the model takes %" PRId64,
+                       corpus->segment_length, model->options.config.segment_length);
+    for (int64_t b = 0; b < batch; b++)
+        if (segments[b] < 0 || segments[b] >= corpus->start.dims[0])
+            return vg_fail(VG_ERR_SHAPE, "there is no segment %" PRId64 " among %" PRId64, segments[b],
+                           corpus->start.dims[0]);
+    VG_TRY(upload_rest(model, batch, segments, labels, out));
+    return VG_RUN(model->kernels, gather, .signal = corpus->signal, .start = corpus->start,
+                  .mean = corpus->mean, .scale = corpus->scale, .index = out->segments, .y = out->signal);
 }
 
 vg_status vg_model_download(const vg_model *model, vg_tensor from, float *to)

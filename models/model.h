@@ -20,6 +20,7 @@
 #include "kernels/kernels.h"
 #include "models/config.h"
 #include "models/params.h"
+#include "models/resident.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -86,6 +87,14 @@ VG_API const vg_model_options *vg_model_get_options(const vg_model *model);
  * or NULL. The arrays may be used again when it returns.
  * ERR_SHAPE when batch is not in [1, max_batch]. */
 VG_NODISCARD VG_API vg_status vg_model_upload(vg_model *model, int64_t batch, const float *signal,
+                                              const int64_t *segments, const float *labels,
+                                              vg_model_batch *out);
+
+/* The same from a corpus that lies on the device: only `segments`, which are indices into it as well as the
+ * numbers that masks and dropout depend on, and labels come from the host. The signal has the bits that a
+ * loader would have uploaded. ERR_SHAPE too when there is no such segment, or the corpus' are not of the
+ * model's length; not for models in F64. */
+VG_NODISCARD VG_API vg_status vg_model_gather(vg_model *model, const vg_resident *corpus, int64_t batch,
                                               const int64_t *segments, const float *labels,
                                               vg_model_batch *out);
 

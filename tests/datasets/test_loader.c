@@ -114,6 +114,32 @@ static void test_same_at_any_prefetch(void **state)
     free(b);
 }
 
+/* Without samples: the same segments and labels in the same order. */
+static void test_numbers_only(void **state)
+{
+    (void)state;
+    vg_loader_options options = {.batch_size = 5, .shuffle = true, .seed = 9, .prefetch = 2};
+    vg_loader *whole = open_loader(options);
+    options.numbers_only = true;
+    vg_loader *bare = open_loader(options);
+    assert_ok(vg_loader_start(whole, 1, 0));
+    assert_ok(vg_loader_start(bare, 1, 0));
+    for (;;) {
+        vg_batch a, b;
+        assert_ok(vg_loader_next(whole, &a));
+        assert_ok(vg_loader_next(bare, &b));
+        assert_int_equal(a.end, b.end);
+        if (a.end) break;
+        assert_non_null(a.signal);
+        assert_null(b.signal);
+        assert_int_equal(a.count, b.count);
+        assert_memory_equal(a.segments, b.segments, (size_t)a.count * sizeof *a.segments);
+        assert_memory_equal(a.label, b.label, (size_t)a.count * sizeof *a.label);
+    }
+    vg_loader_destroy(whole);
+    vg_loader_destroy(bare);
+}
+
 static void test_resume(void **state)
 {
     (void)state;
@@ -276,13 +302,10 @@ int main(void)
     for (int64_t s = 1; s < corpus->segment_count; s += 2) indices[count++] = s;
     if (count % 8 == 0) count--;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_segment_once),
-        cmocka_unit_test(test_same_at_any_prefetch),
-        cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_last_batch),
-        cmocka_unit_test(test_ranks),
-        cmocka_unit_test(test_stopping_anywhere),
-        cmocka_unit_test(test_batch_stays),
+        cmocka_unit_test(test_every_segment_once), cmocka_unit_test(test_same_at_any_prefetch),
+        cmocka_unit_test(test_numbers_only),       cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_last_batch),         cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_stopping_anywhere),  cmocka_unit_test(test_batch_stays),
         cmocka_unit_test(test_refusals),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
