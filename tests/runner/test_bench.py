@@ -18,7 +18,7 @@ def result_keys(help_text, of):
 def ops(help_text):
     told = json.loads(run("bench", "ops", "--json", *FAST))
     assert (told["benchmark"], told["version"], told["device"], told["batch"]) == ("ops", 1, "host", 1), told
-    assert told["threads"] == 2 and told["ceilings"]["copy_bytes_s"] > 0 and told["ceilings"]["f32_flop_s"] > 0
+    assert told["threads"] == 2 and told["ceilings"]["copy_bytes_s"] > 0 and told["ceilings"]["fp32_flop_s"] > 0
     with open(os.path.join(os.environ["VAGUS_SOURCE"], "kernels", "kernels.def")) as file:
         names = re.findall(r"^VG_KERNEL\((\w+),", file.read(), re.M)
     results = {(r["op"], r["case"]): r for r in told["results"]}
@@ -30,7 +30,7 @@ def ops(help_text):
         assert r["bytes"] > 0 and r["copy_share"] > 0 and r["samples"] == 3 and r["sets"] >= 1, r
         assert (r["product_share"] is None) == (r["flop"] == 0), r
         total += r["times"] * r["seconds"]
-    assert abs(told["step_seconds"]["f32"] - total) <= 1e-9 * total, (told["step_seconds"], total)
+    assert abs(told["step_seconds"]["fp32"] - total) <= 1e-9 * total, (told["step_seconds"], total)
 
     # What a few of them count, added up here once more. T 1280, channels 16, 32, 64, 2 heads.
     tokens, samples, width = 1281, 1280, 64
@@ -58,7 +58,7 @@ def rest(help_text):
     run("bench", "opps", expect=2, says="opps")
     run("bench", "ops", "--jsn", expect=2, says="--jsn")
     run("bench", "ops", "device=gpu", expect=2, says=["gpu", "cuda"])
-    run("bench", "ops", "device=cpu", "precision=bf16", expect=2, says=["bf16", "precision=f32"])
+    run("bench", "ops", "device=cpu", "precision=bf16", expect=2, says=["bf16", "precision=fp32"])
 
 
 def step(help_text):

@@ -11,7 +11,7 @@ static const vg_schema_field fields[] = {
 };
 const vg_schema vg_bench_schema = VG_SCHEMA("bench", fields, vg_bench_options);
 
-static const char *const names[VG_BENCH_PRECISIONS] = {"auto", "f32", "tf32", "bf16"};
+static const char *const names[VG_BENCH_PRECISIONS] = {"auto", "fp32", "tf32", "bf16"};
 
 const char *vg_bench_precision_name(vg_bench_precision precision)
 {
@@ -38,7 +38,7 @@ vg_status vg_bench_open(const vg_bench_options *options, FILE *out, vg_json_writ
     bool host = vg_bench_on_host(bench);
     if (host && (options->precision == VG_BENCH_TF32 ||
                  (options->precision == VG_BENCH_BF16 && !strcmp(bench->kernels->backend, "cpu")))) {
-        status = vg_fail(VG_ERR_CONFIG, "the backend %s does not compute in %s; precision=f32 does",
+        status = vg_fail(VG_ERR_CONFIG, "the backend %s does not compute in %s; precision=fp32 does",
                          bench->kernels->backend, names[options->precision]);
         goto out;
     }
