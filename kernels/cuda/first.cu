@@ -295,41 +295,29 @@ vg_status dw(vg__cuda *cuda, const vg__product &p, const void *dy, const void *x
     GPU_TRY(p.op, gpu_launch(dw_kernel<T>, grid, dim3(DW_WIDTH), 0, cuda->stream, a));
     return gpu_add_parts(p.op, a.to, a.parts, p.O * p.K, to, cuda->stream);
 }
-
-vg_status countable(const vg__product &p)
-{
-    VG_TRY(gpu_rows_countable(p.op, p.B * p.T, p.K));
-    return gpu_rows_countable(p.op, p.O, p.K);
-}
 } // namespace
 
-vg_status gpu_first_forward(vg__cuda *cuda, const vg__product *p, const void *x, const void *w,
+vg_status gpu_first_forward(vg__cuda *cuda, const vg__product &p, const void *x, const void *w,
                             const vg__finish *finish, void *y)
 {
-    VG_TRY(countable(*p));
-    if (p->B * p->T == 0) return VG_OK;
-    return p->type == VG_BF16 ? forward<gpu_bf16>(cuda, *p, x, w, finish, y)
-                              : forward<float>(cuda, *p, x, w, finish, y);
+    return p.type == VG_BF16 ? forward<gpu_bf16>(cuda, p, x, w, finish, y)
+                             : forward<float>(cuda, p, x, w, finish, y);
 }
 
-vg_status gpu_first_dx(vg__cuda *cuda, const vg__product *p, const void *dy, const void *w, void *to,
+vg_status gpu_first_dx(vg__cuda *cuda, const vg__product &p, const void *dy, const void *w, void *to,
                        bool add)
 {
-    VG_TRY(countable(*p));
-    if (p->B * p->T == 0) return VG_OK;
-    return p->type == VG_BF16 ? dx<gpu_bf16>(cuda, *p, dy, w, to, add) : dx<float>(cuda, *p, dy, w, to, add);
+    return p.type == VG_BF16 ? dx<gpu_bf16>(cuda, p, dy, w, to, add) : dx<float>(cuda, p, dy, w, to, add);
 }
 
-size_t gpu_first_dw_scratch(const vg__product *p)
+size_t gpu_first_dw_scratch(const vg__product &p)
 {
-    return (size_t)(parts_of(*p) * p->O * p->K) * sizeof(float);
+    return (size_t)(parts_of(p) * p.O * p.K) * sizeof(float);
 }
 
-vg_status gpu_first_dw(vg__cuda *cuda, const vg__product *p, const void *dy, const void *x, float *to,
+vg_status gpu_first_dw(vg__cuda *cuda, const vg__product &p, const void *dy, const void *x, float *to,
                        void *scratch)
 {
-    VG_TRY(countable(*p));
-    if (p->B * p->T == 0) return VG_OK;
-    return p->type == VG_BF16 ? dw<gpu_bf16>(cuda, *p, dy, x, to, scratch)
-                              : dw<float>(cuda, *p, dy, x, to, scratch);
+    return p.type == VG_BF16 ? dw<gpu_bf16>(cuda, p, dy, x, to, scratch)
+                             : dw<float>(cuda, p, dy, x, to, scratch);
 }

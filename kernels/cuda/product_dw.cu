@@ -163,7 +163,8 @@ vg_status run(vg__cuda *cuda, const vg__product &p, const void *dy, const void *
 
 size_t vg__own_dw_scratch(const vg__product *product)
 {
-    if (gpu_is_first(*product)) return gpu_first_dw_scratch(product);
+    if (gpu_is_first(*product)) return gpu_first_dw_scratch(*product);
+    if (gpu_is_narrow(*product)) return gpu_narrow_dw_scratch(*product);
     const cut c = cut_of(gpu_flat(*product));
     return c.parts == 1 ? 0 : (size_t)(c.parts * product->O * product->K * product->I) * sizeof(float);
 }
@@ -171,11 +172,11 @@ size_t vg__own_dw_scratch(const vg__product *product)
 vg_status vg__own_dw(vg__cuda *cuda, const vg__product *product, const void *dy, const void *x, float *dw,
                      void *scratch)
 {
-    if (gpu_is_first(*product)) return gpu_first_dw(cuda, product, dy, x, dw, scratch);
-    VG_TRY(gpu_rows_countable(product->op, product->B * product->T, product->K * product->I));
-    VG_TRY(gpu_rows_countable(product->op, product->O, product->I));
+    VG_TRY(gpu_product_countable(*product));
+    if (product->B * product->T == 0) return VG_OK;
+    if (gpu_is_first(*product)) return gpu_first_dw(cuda, *product, dy, x, dw, scratch);
+    if (gpu_is_narrow(*product)) return gpu_narrow_dw(cuda, *product, dy, x, dw, scratch);
     const vg__product p = gpu_flat(*product);
-    if (p.B * p.T == 0) return VG_OK;
     if (p.type == VG_BF16) return run<gpu_bf16_cores>(cuda, p, dy, x, dw, scratch);
     return p.tf32 ? run<gpu_tf32_cores>(cuda, p, dy, x, dw, scratch)
                   : run<gpu_float_units>(cuda, p, dy, x, dw, scratch);

@@ -214,13 +214,10 @@ vg_status run(vg__cuda *cuda, const vg__product &p, const void *x, const void *w
 }
 
 template <bool BACK>
-vg_status dispatch(vg__cuda *cuda, const vg__product *product, const void *x, const void *w,
+vg_status dispatch(vg__cuda *cuda, const vg__product &product, const void *x, const void *w,
                    const vg__finish *finish, void *y, bool add)
 {
-    VG_TRY(gpu_rows_countable(product->op, product->B * product->T, product->K * product->I));
-    VG_TRY(gpu_rows_countable(product->op, product->O, product->I));
-    const vg__product p = gpu_flat(*product);
-    if (p.B * p.T == 0) return VG_OK;
+    const vg__product p = gpu_flat(product);
     if (p.type == VG_BF16) return run<gpu_bf16_cores, BACK>(cuda, p, x, w, finish, y, add);
     return p.tf32 ? run<gpu_tf32_cores, BACK>(cuda, p, x, w, finish, y, add)
                   : run<gpu_float_units, BACK>(cuda, p, x, w, finish, y, add);
@@ -230,14 +227,20 @@ vg_status dispatch(vg__cuda *cuda, const vg__product *product, const void *x, co
 vg_status vg__own_forward(vg__cuda *cuda, const vg__product *product, const void *x, const void *w,
                           const vg__finish *finish, void *y)
 {
-    if (gpu_is_first(*product)) return gpu_first_forward(cuda, product, x, w, finish, y);
-    return dispatch<false>(cuda, product, x, w, finish, y, false);
+    VG_TRY(gpu_product_countable(*product));
+    if (product->B * product->T == 0) return VG_OK;
+    if (gpu_is_first(*product)) return gpu_first_forward(cuda, *product, x, w, finish, y);
+    if (gpu_is_narrow(*product)) return gpu_narrow_forward(cuda, *product, x, w, finish, y);
+    return dispatch<false>(cuda, *product, x, w, finish, y, false);
 }
 
 vg_status vg__own_dx(vg__cuda *cuda, const vg__product *product, const void *dy, const void *w, void *dx,
                      bool add)
 {
-    if (gpu_is_first(*product)) return gpu_first_dx(cuda, product, dy, w, dx, add);
+    VG_TRY(gpu_product_countable(*product));
+    if (product->B * product->T == 0) return VG_OK;
+    if (gpu_is_first(*product)) return gpu_first_dx(cuda, *product, dy, w, dx, add);
+    if (gpu_is_narrow(*product)) return gpu_narrow_dx(cuda, *product, dy, w, dx, add);
     const vg__finish nothing = {};
-    return dispatch<true>(cuda, product, dy, w, &nothing, dx, add);
+    return dispatch<true>(cuda, *product, dy, w, &nothing, dx, add);
 }

@@ -199,17 +199,36 @@ inline vg__product gpu_flat(vg__product product)
     return product;
 }
 
-/* Convolutions with one input channel (first.cu), which vg__own_* hand over. */
+/* What the tiles are not for; vg__own_* hand it over once the sizes are known to be countable and not empty.
+ * Convolutions with one input channel (first.cu), and linear layers with one output or input (narrow.cu). */
 inline bool gpu_is_first(const vg__product &product)
 {
     return product.I == 1 && product.K > 1;
 }
-vg_status gpu_first_forward(vg__cuda *cuda, const vg__product *product, const void *x, const void *w,
+inline bool gpu_is_narrow(const vg__product &product)
+{
+    return product.K == 1 && (product.I == 1 || product.O == 1);
+}
+vg_status gpu_first_forward(vg__cuda *cuda, const vg__product &product, const void *x, const void *w,
                             const vg__finish *finish, void *y);
-vg_status gpu_first_dx(vg__cuda *cuda, const vg__product *product, const void *dy, const void *w, void *dx,
+vg_status gpu_first_dx(vg__cuda *cuda, const vg__product &product, const void *dy, const void *w, void *dx,
                        bool add);
-vg_status gpu_first_dw(vg__cuda *cuda, const vg__product *product, const void *dy, const void *x, float *dw,
+vg_status gpu_first_dw(vg__cuda *cuda, const vg__product &product, const void *dy, const void *x, float *dw,
                        void *scratch);
-size_t gpu_first_dw_scratch(const vg__product *product);
+size_t gpu_first_dw_scratch(const vg__product &product);
+vg_status gpu_narrow_forward(vg__cuda *cuda, const vg__product &product, const void *x, const void *w,
+                             const vg__finish *finish, void *y);
+vg_status gpu_narrow_dx(vg__cuda *cuda, const vg__product &product, const void *dy, const void *w, void *dx,
+                        bool add);
+vg_status gpu_narrow_dw(vg__cuda *cuda, const vg__product &product, const void *dy, const void *x, float *dw,
+                        void *scratch);
+size_t gpu_narrow_dw_scratch(const vg__product &product);
+
+/* Sizes are counted in 32 bits inside of the kernels, and grids have 2^31 blocks. */
+inline vg_status gpu_product_countable(const vg__product &product)
+{
+    VG_TRY(gpu_rows_countable(product.op, product.B * product.T, product.K * product.I));
+    return gpu_rows_countable(product.op, product.O, product.I);
+}
 
 #endif

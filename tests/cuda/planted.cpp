@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/products.h"
 #include "tests/cuda/block.h"
 #include "tests/cuda/runtime.h"
 #include "tests/cuda/tile.h"
@@ -244,6 +245,55 @@ void gather()
     }
 }
 
+std::vector<uint16_t> short_numbers(const std::vector<float> &values)
+{
+    std::vector<uint16_t> all;
+    for (float value : values) all.push_back(vg_bf16_from_float(value));
+    return all;
+}
+
+/* The products of one shape in bf16, dw by itself; sums of small integers, so exact but for rounding. */
+enum pass { ROWS, DW };
+void product(pass which, int64_t B, int64_t T, int64_t I, int64_t O, int64_t K)
+{
+    const vg__product p = {"product", VG_BF16, false, B, T, I, O, K, VG__TILE_BY_SHAPE};
+    std::vector<float> x = numbers(B * T * I, 7), w = numbers(O * K * I, 8), dy = numbers(B * T * O, 9);
+    std::vector<float> y(B * T * O, 0), dx(B * T * I, 0), dw(O * K * I, 0);
+    for (int64_t n = 0; n < B * T; n++)
+        for (int64_t k = 0; k < K; k++) {
+            const int64_t from = n % T + k - (K - 1) / 2, at = n + k - (K - 1) / 2;
+            if (from < 0 || from >= T) continue;
+            for (int64_t o = 0; o < O; o++)
+                for (int64_t i = 0; i < I; i++) {
+                    y[n * O + o] += x[at * I + i] * w[(o * K + k) * I + i];
+                    dx[at * I + i] += dy[n * O + o] * w[(o * K + k) * I + i];
+                    dw[(o * K + k) * I + i] += dy[n * O + o] * x[at * I + i];
+                }
+        }
+    uint16_t *x_dev = on_device(short_numbers(x)), *w_dev = on_device(short_numbers(w));
+    uint16_t *dy_dev = on_device(short_numbers(dy)), *y_dev = on_device(short_numbers(dy));
+    uint16_t *dx_dev = on_device(short_numbers(x));
+    float *dw_dev = on_device(std::vector<float>(O * K * I, 0));
+    vg__cuda *cuda = vg__cuda_of(kernels());
+    vg__finish finish = {};
+    finish.R = T;
+    if (which == DW) {
+        void *scratch;
+        must(cuda->scratch(cuda, vg__own_dw_scratch(&p), &scratch));
+        must(vg__own_dw(cuda, &p, dy_dev, x_dev, dw_dev, scratch));
+        std::vector<float> got = from_device(dw_dev, dw.size());
+        for (size_t i = 0; i < dw.size(); i++) expect(got[i], dw[i], "an element of dw");
+        return;
+    }
+    must(vg__own_forward(cuda, &p, x_dev, w_dev, &finish, y_dev));
+    must(vg__own_dx(cuda, &p, dy_dev, w_dev, dx_dev, false));
+    std::vector<uint16_t> got_y = from_device(y_dev, y.size()), got_dx = from_device(dx_dev, dx.size());
+    for (size_t i = 0; i < y.size(); i++)
+        expect(vg_bf16_to_float(got_y[i]), vg_bf16_to_float(vg_bf16_from_float(y[i])), "an element of y");
+    for (size_t i = 0; i < dx.size(); i++)
+        expect(vg_bf16_to_float(got_dx[i]), vg_bf16_to_float(vg_bf16_from_float(dx[i])), "an element of dx");
+}
+
 /* Work that a second stream hands to the first: with an event, and (the bug) without. */
 void streams(bool with_event)
 {
@@ -301,6 +351,12 @@ int main(int argc, char **argv)
                  {"pool", pool},
                  {"masking", masking},
                  {"gather", gather},
+                 {"linear", [] { product(ROWS, 1, 70, 72, 40, 1); }},
+                 {"linear_dw", [] { product(DW, 1, 170, 72, 40, 1); }},
+                 {"conv", [] { product(ROWS, 2, 41, 40, 24, 5); }},
+                 {"conv_dw", [] { product(DW, 2, 41, 40, 24, 5); }},
+                 {"first", [] { product(ROWS, 1, 70, 1, 8, 9); }},
+                 {"narrow_dw", [] { product(DW, 1, 70, 1, 24, 1); }},
                  {"streams", [] { streams(true); }},
                  {"streams_without_event", [] { streams(false); }},
                  {"host_reads_early", host_reads_early},

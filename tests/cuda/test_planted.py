@@ -13,6 +13,7 @@ RACE = r"ThreadSanitizer: data race"
 ASAN = r"AddressSanitizer"
 SHARED = r"wrote outside an array of its shared memory|index \d+ out of bounds for type|" + ASAN
 DEVICE = r"wrote outside its device memory|" + ASAN
+PRODUCTS = ("linear", "linear_dw", "conv", "conv_dw")
 # program (planted_NAME), case, what its output must show
 CASES = [
     *(("none", case, RIGHT) for case in ("tile", "layernorm", "masked_mse", "tokens", "pool", "masking", "gather", "streams")),
@@ -28,6 +29,11 @@ CASES = [
     ("tail", "masked_mse", RESULT + "|" + DEVICE),
     ("tail", "tokens", RESULT + "|" + DEVICE),
     ("tail", "gather", RESULT + "|" + DEVICE),
+    *(("none", case, RIGHT) for case in PRODUCTS + ("first", "narrow_dw")),
+    *(("barrier", case, RESULT + "|" + RACE) for case in PRODUCTS + ("first", "narrow_dw")),
+    *(("shared", case, SHARED + "|" + RESULT + "|" + RACE) for case in PRODUCTS),
+    *(("wait", case, RESULT + "|" + RACE) for case in PRODUCTS),
+    *(("tail", case, RESULT + "|" + DEVICE) for case in PRODUCTS[::2]),  # dw has whole tiles of columns or ignores them
     ("none", "streams_without_event", RESULT),
     ("none", "host_reads_early", RESULT),
     ("none", "outside", DEVICE),
