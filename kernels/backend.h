@@ -15,10 +15,12 @@ typedef struct vg_backend {
 
 extern const vg_backend vg__backend_ref, vg__backend_cpu, vg__backend_cuda;
 
-/* Of kernels/cuda/device.c; only in builds with CUDA (VAGUS_CUDA is defined). GPUs are numbered from 0 as
- * CUDA shows them to this process. ERR_DEVICE says what is missing and what to do. */
-VG_NODISCARD vg_status vg__cuda_count(int *out); /* at least 1 when it succeeds */
+/* Of kernels/cuda/device.c and gpus.c; only in builds with CUDA (VAGUS_CUDA is defined). GPUs are numbered
+ * from 0 as CUDA shows them to this process. ERR_DEVICE says what is missing and what to do. */
 VG_NODISCARD vg_status vg__cuda_device_open(int number, vg_device **out);
-bool vg__cuda_driver_present(void); /* even if it is of no use */
+VG_NODISCARD vg_status vg__cuda_count(int *out);              /* at least 1 when it succeeds */
+VG_NODISCARD vg_status vg__cuda_gpu(int number, vg_gpu *out); /* vg_gpu_look() */
+void vg__cuda_look(vg_cuda_report *out);                      /* vg_cuda_look() */
+bool vg__cuda_driver_present(void);                           /* even if it is of no use */
 
 #endif

@@ -314,6 +314,7 @@ struct vg_kernels {
     const char *backend;
     vg_device *device; /* borrowed */
     bool tf32;         /* the owner's choice: F32 matrix products may round their factors to tf32 (cuda) */
+    const char *notes; /* what a person may want to know of the backend: the libraries it found; NULL: none */
     void *state;       /* the backend's */
     void (*destroy_state)(void *state);
 };
@@ -325,6 +326,27 @@ struct vg_kernels {
  * missing (no GPU, no driver, a driver too old, an architecture not built for, a build without CUDA) and what
  * to do. */
 VG_NODISCARD VG_API vg_status vg_device_open(const char *name, vg_device **out);
+
+/* CUDA as this program was built with it and as this machine has it, for `doctor`. */
+typedef struct vg_cuda_report {
+    bool built;             /* false: `problem` says so, and nothing else is known */
+    char version[16];       /* of the CUDA it was built with: "13.0" */
+    char architectures[64]; /* of GPUs that there is machine code for, by compute capability: "8.0 9.0" */
+    char driver[16];        /* the newest CUDA that the driver knows; "": there is no driver */
+    int gpus;               /* that this process can see */
+    char problem[512];      /* why there are none; "" when there are */
+} vg_cuda_report;
+VG_API void vg_cuda_look(vg_cuda_report *out);
+
+/* One of them, from 0. ERR_DEVICE says why it cannot be used; `out` holds what is known of it all the same.
+ */
+typedef struct vg_gpu {
+    char name[64];
+    int compute; /* 10 * major + minor of its compute capability */
+    int multiprocessors;
+    uint64_t memory; /* bytes, those in use included */
+} vg_gpu;
+VG_NODISCARD VG_API vg_status vg_gpu_look(int number, vg_gpu *out);
 
 /* Which backends were built, the fastest of a device first: registry.c is the only place that knows them.
  * "auto" picks the first. `strict` turns an operation that falls back to a slower backend into

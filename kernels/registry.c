@@ -1,5 +1,6 @@
 /* The only place that knows which backends exist. A table starts as the base backend's and is overridden slot
  * by slot, so a new backend works on its first day and becomes fast one operation at a time. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,19 +126,45 @@ static vg_status open_any(vg_device **out)
     if (status != VG_OK && vg__cuda_driver_present()) vg_info("device auto: %s", vg_cause());
     return vg_device_create_host(out);
 }
-#else
-static vg_status open_gpu(int number, vg_device **out)
+
+void vg_cuda_look(vg_cuda_report *out)
 {
-    (void)number;
-    (void)out;
+    vg__cuda_look(out);
+}
+vg_status vg_gpu_look(int number, vg_gpu *out)
+{
+    return vg__cuda_gpu(number, out);
+}
+#else
+static vg_status without_cuda(void)
+{
     return vg_fail(VG_ERR_DEVICE,
                    "this program was built without CUDA: build it where the CUDA toolkit is installed (cmake "
                    "-DVAGUS_CUDA=ON finds nvcc in PATH, CUDA_HOME or /usr/local/cuda), or take device=cpu");
 }
 
+static vg_status open_gpu(int number, vg_device **out)
+{
+    (void)number;
+    (void)out;
+    return without_cuda();
+}
+
 static vg_status open_any(vg_device **out)
 {
     return vg_device_create_host(out);
+}
+
+void vg_cuda_look(vg_cuda_report *out)
+{
+    *out = (vg_cuda_report){0};
+    if (without_cuda() != VG_OK) snprintf(out->problem, sizeof out->problem, "%s", vg_cause());
+}
+vg_status vg_gpu_look(int number, vg_gpu *out)
+{
+    (void)number;
+    *out = (vg_gpu){0};
+    return without_cuda();
 }
 #endif
 

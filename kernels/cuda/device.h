@@ -20,7 +20,6 @@ typedef struct vg__cuda_device {
     int number;          /* among the GPUs that CUDA shows to this process */
     int compute;         /* 10 * major + minor of the compute capability */
     int multiprocessors; /* that the GPU has */
-    char name[64];
     cudaStream_t stream;
     unsigned char *ring;                /* page-locked */
     cudaEvent_t passed[VG__CUDA_SLOTS]; /* the slot's latest copy has been read out of it */

@@ -101,7 +101,7 @@ vg_status vg__cuda_machine(vg__cuda *cuda, char *text, size_t size)
 {
     int driver;
     VG_TRY(refused(cudaDriverGetVersion(&driver), "the driver's version"));
-    snprintf(text, size, "%s, %d multiprocessors, driver %s", vg__cuda_device_of(cuda->device)->name,
-             cuda->multiprocessors, vg__cuda_version_text(driver).text);
+    snprintf(text, size, "%s, %d multiprocessors, driver %s", cuda->device->model, cuda->multiprocessors,
+             vg__cuda_version_text(driver).text);
     return VG_OK;
 }

@@ -47,7 +47,9 @@ static vg_status create_state(vg_kernels *kernels)
     cuda->device = kernels->device;
     kernels->state = cuda;
     kernels->destroy_state = destroy_state;
-    return vg__multipliers_create(cuda);
+    VG_TRY(vg__multipliers_create(cuda));
+    kernels->notes = vg__multipliers_describe(cuda);
+    return VG_OK;
 }
 
 /* The operations that have a kernel so far. */

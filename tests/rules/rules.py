@@ -40,7 +40,7 @@ TABLE = {
     RUNNER + "training/": [*BELOW_RUNNER, *BASE, RUNNER + "training/"],
     RUNNER + "evaluation/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "evaluation/"],
     RUNNER + "search/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "evaluation/", RUNNER + "search/"],
-    RUNNER + "bench/": [*BELOW_RUNNER, RUNNER + "bench/"],
+    RUNNER + "bench/": [*BELOW_RUNNER, RUNNER + "training/", RUNNER + "bench/"],
     RUNNER + "report/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "evaluation/", RUNNER + "report/"],
     RUNNER + "commands/": [*BELOW_RUNNER, RUNNER],
 }
@@ -183,8 +183,8 @@ def rule_guards(root):
             continue  # lines of an X-macro list made into something else at each inclusion
         words = text.split()
         guard = words[1] if words[:1] == ["#ifndef"] else ""
-        if not re.fullmatch(r"VAGUS_[A-Z0-9_]+_H", guard) or words[2:4] != ["#define", guard] or words[-1] != "#endif":
-            yield f"{path}: does not stand between #ifndef VAGUS_..._H, #define of the same and #endif"
+        if not re.fullmatch(r"VAGUS_[A-Z0-9_]+_(CU)?H", guard) or words[2:4] != ["#define", guard] or words[-1] != "#endif":
+            yield f"{path}: does not stand between #ifndef VAGUS_..._H (_CUH), #define of the same and #endif"
         elif guard in owners:
             yield f"{path}: has the guard of {owners[guard]}, {guard}"
         elif not guard.endswith("_" + re.sub(r"\W", "_", path.rsplit("/", 1)[-1]).upper()):
