@@ -1,5 +1,6 @@
 /* What makes tests/kernels/test_ops.c a test of the CUDA kernels: its harness asks here which backends there
- * are, and gets the emulated one, in float and in bf16, with eight random orders of threads. */
+ * are, and gets the emulated one, in float and in bf16, with eight random orders of threads; and what is made
+ * of matrix products in float rounded to tf32, with one. */
 #include <stdlib.h>
 
 #include "tests/cuda/emulated.h"
@@ -17,16 +18,31 @@ static void close_device(void)
     vg_device_destroy(device);
 }
 
+/* The others do the same with and without tf32. */
+static void leave_products(vg_kernels *kernels)
+{
+    const vg_kernel_table all = kernels->table;
+    kernels->tf32 = true;
+    kernels->table = (vg_kernel_table){.linear_forward = all.linear_forward,
+                                       .linear_backward = all.linear_backward,
+                                       .conv1d_forward = all.conv1d_forward,
+                                       .conv1d_backward = all.conv1d_backward,
+                                       .attention_forward = all.attention_forward,
+                                       .attention_backward = all.attention_backward};
+}
+
 int harness_open(harness_backend *out, int most)
 {
-    assert_true(most >= 2);
+    assert_true(most >= 3);
     device = emulated_device_create();
     atexit(close_device);
     emulated_set_order(0); /* the first run of all is in order */
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 3; i++)
         out[i] = (harness_backend){.kernels = emulated_kernels_create(device),
-                                   .type = i ? VG_BF16 : VG_F32,
-                                   .orders = 8,
+                                   .type = i == 1 ? VG_BF16 : VG_F32,
+                                   .tf32 = i == 2,
+                                   .orders = i == 2 ? 1 : 8,
                                    .set_order = set_order};
-    return 2;
+    leave_products(out[2].kernels);
+    return 3;
 }

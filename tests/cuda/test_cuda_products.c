@@ -225,6 +225,27 @@ static void test_finish(void **state)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
+/* tf32 has 10 bits of mantissa: 1 + 2^-12 counts as 1. Only who asked for it gets that. */
+static void test_rounding(void **state)
+{
+    (void)state;
+    enum { R = 3, I = 8, O = 2 };
+    float near_one[R * I], ones[O * I], want[2][R * O];
+    for (int i = 0; i < R * I; i++) near_one[i] = 1 + 0x1p-12F;
+    for (int i = 0; i < O * I; i++) ones[i] = 1;
+    for (int i = 0; i < R * O; i++) want[0][i] = I * near_one[0], want[1][i] = I;
+    for (int tf32 = 0; tf32 < 2; tf32++) {
+        vg__product p = {"test", VG_F32, tf32, 1, R, I, O, 1, VG__TILE_BY_SHAPE};
+        vg__finish nothing = {.R = R};
+        placed x = put(near_one, R * I, VG_F32, false), w = put(ones, O * I, VG_F32, false);
+        placed y = put(near_one, R * O, VG_F32, false);
+        assert_ok(vg__own_forward(vg__cuda_of(kernels), &p, data_of(x), data_of(w), &nothing, data_of(y)));
+        expect(y, want[tf32], "y", &p);
+        free(take(x));
+        free(take(w));
+    }
+}
+
 /* More rows than 32 bits count are refused before anything is launched. */
 static void test_refusal(void **state)
 {
@@ -257,6 +278,6 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_finish),
-                                       cmocka_unit_test(test_refusal)};
+                                       cmocka_unit_test(test_rounding), cmocka_unit_test(test_refusal)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
