@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/signals.h"
 #include "datasets/loader.h"
+#include "experiments/runner/training/residence.h"
 
 /* What the loop holds while it runs. */
 typedef struct loop {
@@ -17,11 +18,23 @@ typedef struct loop {
     vg_model *model;
     vg_optimizer *optimizer;
     vg_loader *loader;
+    vg_resident corpus; /* while `resident` points to it */
+    const vg_resident *resident;
     vg_schedule schedule;
     vg_tracker tracker;
     vg_trainer_state state;
     int64_t seen; /* segments trained on by this process */
 } loop;
+
+/* `count` segments of a batch into the model's buffers. */
+static vg_status place(vg_model *model, const vg_resident *resident, const vg_batch *batch, int64_t first,
+                       int64_t count, bool labels, vg_model_batch *out)
+{
+    const float *label = labels ? batch->label + first : NULL;
+    if (resident) return vg_model_gather(model, resident, count, batch->segments + first, label, out);
+    return vg_model_upload(model, count, batch->signal + first * batch->length, batch->segments + first,
+                           label, out);
+}
 
 /* ---- Passes without training
  * -------------------------------------------------------------------------------- */
@@ -29,11 +42,14 @@ typedef struct loop {
 /* Calls `each` after the forward pass of every batch over the segments, in their order. */
 typedef vg_status (*batch_function)(vg_model *model, vg_tensor out, const vg_batch *batch, void *context);
 
-static vg_status run_over(const vg_training *training, vg_model *model, const int64_t *segments,
-                          int64_t count, vg_pass_kind kind, batch_function each, void *context)
+static vg_status run_over(const vg_training *training, vg_model *model, const vg_resident *resident,
+                          const int64_t *segments, int64_t count, vg_pass_kind kind, batch_function each,
+                          void *context)
 {
     const vg_model_options *options = vg_model_get_options(model);
-    vg_loader_options loading = {.batch_size = options->max_batch, .seed = training->experiment->seed};
+    vg_loader_options loading = {.batch_size = options->max_batch,
+                                 .numbers_only = resident != NULL,
+                                 .seed = training->experiment->seed};
     vg_pass pass = {.kind = kind, .seed = training->experiment->seed, .epoch = (uint32_t)VG_VALIDATION_EPOCH};
     vg_loader *loader;
     vg_status status;
@@ -46,8 +62,7 @@ static vg_status run_over(const vg_training *training, vg_model *model, const in
         VG_TRY_OUT(vg_loader_next(loader, &batch));
         if (batch.end) break;
         bool labels = training->head == VG_HEAD_CLASSIFICATION && kind != VG_PASS_PREDICT;
-        VG_TRY_OUT(vg_model_upload(model, batch.count, batch.signal, batch.segments,
-                                   labels ? batch.label : NULL, &uploaded));
+        VG_TRY_OUT(place(model, resident, &batch, 0, batch.count, labels, &uploaded));
         VG_TRY_OUT(vg_model_forward(model, &uploaded, &pass, &out));
         if (each) VG_TRY_OUT(each(model, out, &batch, context));
     }
@@ -56,12 +71,14 @@ out:
     return status;
 }
 
-vg_status vg_validate(const vg_training *training, vg_model *model, const int64_t *segments, int64_t count,
-                      double *loss)
+/* Mean loss over the validation segments, without dropout and with the masks of VG_VALIDATION_EPOCH. */
+static vg_status validate(const vg_training *training, vg_model *model, const vg_resident *resident,
+                          double *loss)
 {
+    int64_t count = training->validation_count;
     double sum, divisor;
     VG_TRY(vg_model_zero_stats(model));
-    VG_TRY(run_over(training, model, segments, count, VG_PASS_EVALUATE, NULL, NULL));
+    VG_TRY(run_over(training, model, resident, training->validation, count, VG_PASS_EVALUATE, NULL, NULL));
     VG_TRY(vg_model_read_stats(model, &sum, &divisor));
     if (!isfinite(sum))
         return vg_fail(VG_ERR_NUMERIC,
@@ -101,7 +118,8 @@ vg_status vg_classify(const vg_training *training, vg_model *model, const int64_
     probability_list list = {.next = probabilities};
     list.logits = malloc((size_t)vg_model_get_options(model)->max_batch * sizeof(float));
     if (!list.logits) return vg_fail(VG_ERR_MEMORY, "no memory for the logits of a batch");
-    vg_status status = run_over(training, model, segments, count, VG_PASS_PREDICT, take_probabilities, &list);
+    vg_status status =
+        run_over(training, model, NULL, segments, count, VG_PASS_PREDICT, take_probabilities, &list);
     free(list.logits);
     return status;
 }
@@ -115,13 +133,12 @@ static vg_status train_step(loop *l, const vg_batch *batch)
     const vg_experiment *e = l->training->experiment;
     vg_pass pass = {.kind = VG_PASS_TRAIN, .seed = e->seed, .epoch = (uint32_t)l->state.epoch};
     int64_t most = vg_model_get_options(l->model)->max_batch;
-    const float *labels = l->training->head == VG_HEAD_CLASSIFICATION ? batch->label : NULL;
+    bool labels = l->training->head == VG_HEAD_CLASSIFICATION;
     VG_TRY(vg_model_zero_gradients(l->model));
     for (int64_t first = 0; first < batch->count; first += most) {
         int64_t count = batch->count - first < most ? batch->count - first : most;
         vg_model_batch uploaded;
-        VG_TRY(vg_model_upload(l->model, count, batch->signal + first * batch->length,
-                               batch->segments + first, labels ? labels + first : NULL, &uploaded));
+        VG_TRY(place(l->model, l->resident, batch, first, count, labels, &uploaded));
         VG_TRY(vg_model_forward(l->model, &uploaded, &pass, NULL));
         VG_TRY(vg_model_backward(l->model));
     }
@@ -175,8 +192,7 @@ static vg_status close_epoch(loop *l)
     if (state->loss_count > 0)
         measures[count++] = (vg_measure){"train.epoch_loss", state->loss_sum / state->loss_count};
     if (validated) {
-        VG_TRY(vg_validate(l->training, l->model, l->training->validation, l->training->validation_count,
-                           &state->last_loss));
+        VG_TRY(validate(l->training, l->model, l->resident, &state->last_loss));
         measures[count++] = (vg_measure){"validation.loss", state->last_loss};
         /* A first validation, or one that is better by more than min_delta; NaN is never better. */
         if (isnan(state->best_loss) || state->last_loss < state->best_loss - e->early_stopping.min_delta) {
@@ -298,7 +314,7 @@ static vg_status measure_untrained(loop *l)
     vg_measure measures[16];
     int count = 0;
     if (t->validation_count) {
-        VG_TRY(vg_validate(t, l->model, t->validation, t->validation_count, &l->state.first_loss));
+        VG_TRY(validate(t, l->model, l->resident, &l->state.first_loss));
         measures[count++] = (vg_measure){"validation.loss", l->state.first_loss};
     }
     VG_ASSERT(t->start_count < 15);
@@ -322,15 +338,18 @@ vg_status vg_train(const vg_training *training, vg_trained *out)
     vg_status status;
     VG_TRY(vg_setup_model(e, training->corpus, training->head, &options));
     options.dtype = training->machine->dtype;
-    VG_TRY_OUT(
-        vg_loader_create(training->corpus, training->train, training->train_count, &loading, &l.loader));
-    VG_TRY_OUT(vg_setup_schedule(e, vg_loader_steps(l.loader), &l.schedule));
     /* A batch larger than the data is never full: no memory for what cannot come. */
     if (options.max_batch > training->train_count) options.max_batch = training->train_count;
     VG_TRY_OUT(vg_model_create(training->machine->kernels, &options, &l.model));
     vg_model_freeze_encoder(l.model, e->train.freeze_encoder);
     VG_TRY_OUT(
         vg_optimizer_create(training->machine->kernels, vg_model_parameters(l.model), &rule, &l.optimizer));
+    VG_TRY_OUT(vg_residence_take(training->corpus, training->machine->device, training->what, &l.corpus,
+                                 &loading.numbers_only));
+    if (loading.numbers_only) l.resident = &l.corpus;
+    VG_TRY_OUT(
+        vg_loader_create(training->corpus, training->train, training->train_count, &loading, &l.loader));
+    VG_TRY_OUT(vg_setup_schedule(e, vg_loader_steps(l.loader), &l.schedule));
     VG_TRY_OUT(begin(&l));
     VG_TRY_OUT(
         vg_tracker_open(training->run, training->what, l.state.step, l.schedule.total_steps, &l.tracker));
@@ -340,6 +359,7 @@ vg_status vg_train(const vg_training *training, vg_trained *out)
     l.model = NULL;
 out:
     vg_tracker_close(&l.tracker);
+    vg_resident_free(&l.corpus);
     vg_optimizer_destroy(l.optimizer);
     vg_model_destroy(l.model);
     vg_loader_destroy(l.loader);

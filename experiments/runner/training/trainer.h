@@ -40,10 +40,6 @@ typedef struct vg_trained {
  * ERR_CONFIG, ERR_IO, ERR_MEMORY... On success `out->model` is the caller's to destroy. */
 VG_NODISCARD vg_status vg_train(const vg_training *training, vg_trained *out);
 
-/* Mean loss over segments, without dropout and with the masks of VG_VALIDATION_EPOCH. */
-VG_NODISCARD vg_status vg_validate(const vg_training *training, vg_model *model, const int64_t *segments,
-                                   int64_t count, double *loss);
-
 /* The classifier's probability of class 1 for each segment, the signal seen whole. */
 VG_NODISCARD vg_status vg_classify(const vg_training *training, vg_model *model, const int64_t *segments,
                                    int64_t count, double *probabilities);
