@@ -1,13 +1,15 @@
 /* Convolutions by cuDNN 9, through its backend graph API. Not yet run on a GPU.
  *
  * A (B, T, C) tensor is cuDNN's N = B, H = 1, W = T with the channels innermost, and w (O, K, I) its filter
- * of height 1 in the same order, so nothing is copied or turned. One operation a graph, sums in float.
+ * of height 1 in the same order, so nothing is copied or turned. Forward is a graph of the convolution, the
+ * sum with the bias and, when it is the activation, ReLU, all in float, so that y is rounded once; dx is the
+ * convolution's gradient alone.
  * Engines whose numerical notes break our rules are passed over: not the same bits on every run, sums in less
  * than float, transformed products (Winograd, FFT), and for float without tf32 whatever uses tensor cores.
  *
  * Not dw: cuDNN gives it in the type of its factors, bf16, and ours is a float sum that goes on over
- * micro-batches. Bias, activation and dropout are a pass of our own over y (vg__cuda_finish): cuDNN knows
- * neither our GELU nor our dropout. */
+ * micro-batches. GELU, which has to keep the value before it, and dropout are a pass of our own over y
+ * (vg__cuda_finish). */
 #include "kernels/cuda/cudnn.h"
 
 #include <cudnn.h>
@@ -57,13 +59,13 @@ _Static_assert(sizeof(functions) == FUNCTION_COUNT * sizeof(vg__function), "a ta
 enum { PROPOSALS = 16, MOST_WORKSPACE = 256 << 20, DESCRIPTORS = 64 };
 
 /* Names of the tensors in a graph. */
-enum { INPUT = 'x', FILTER = 'w', OUTPUT = 'y' };
+enum { INPUT = 'x', FILTER = 'w', OUTPUT = 'y', BIAS = 'b', SUMS = 's', BIASED = 't' };
 
 typedef struct dn_key {
     vg__pass pass;
     vg_dtype type;
     int64_t B, T, I, O, K;
-    bool tf32;
+    bool tf32, bias, relu;
 } dn_key;
 
 /* Everything of a product but its pointers, and the pointers of the latest call. The descriptors stay as long
@@ -75,7 +77,7 @@ typedef struct dn_plan {
     int count;
     cudnnBackendDescriptor_t plan, pack;
     int64_t workspace;
-    const void *bound[4]; /* what `pack` holds */
+    const void *bound[5]; /* what `pack` holds */
 } dn_plan;
 
 struct vg__cudnn {
@@ -132,20 +134,24 @@ static void unmake(const vg__cudnn *dn, dn_plan *plan, int count)
     while (plan->count > count) (void)dn->call.by.cudnnBackendDestroyDescriptor(plan->made[--plan->count]);
 }
 
-/* A (first, width, channels) tensor, channels innermost, as cuDNN's N, C, H = 1, W. */
+/* A (first, width, channels) tensor, channels innermost, as cuDNN's N, C, H = 1, W. Sums on their way from
+ * one operation to the next are floats and in no memory. */
 static cudnnStatus_t make_tensor(const vg__cudnn *dn, dn_plan *plan, int64_t name, int64_t first,
                                  int64_t width, int64_t channels, descriptor *out)
 {
+    const bool passing = name == SUMS || name == BIASED;
     const int64_t dims[4] = {first, channels, 1, width};
     const int64_t strides[4] = {width * channels, 1, width * channels, channels};
     const int64_t alignment = 16;
-    const cudnnDataType_t type = plan->key.type == VG_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
+    const cudnnDataType_t type =
+        plan->key.type == VG_BF16 && !passing ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
     ASK(make(dn, plan, CUDNN_BACKEND_TENSOR_DESCRIPTOR, out));
     ASK(set(dn, *out, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type));
     ASK(set(dn, *out, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, dims));
     ASK(set(dn, *out, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, strides));
     ASK(set(dn, *out, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &name));
     ASK(set(dn, *out, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment));
+    if (passing) ASK(set(dn, *out, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1, &passing));
     return dn->call.by.cudnnBackendFinalize(*out);
 }
 
@@ -165,38 +171,89 @@ static cudnnStatus_t make_convolution(const vg__cudnn *dn, dn_plan *plan, descri
     return dn->call.by.cudnnBackendFinalize(*out);
 }
 
-/* The graph of one operation. cuDNN calls x what the convolution reads, also where it is dx that is written.
- */
-static cudnnStatus_t make_graph(const vg__cudnn *dn, dn_plan *plan, descriptor *out)
+/* out = x + b, or relu(x) where there is no b. */
+static cudnnStatus_t make_pointwise(const vg__cudnn *dn, dn_plan *plan, descriptor x, descriptor b,
+                                    descriptor y, descriptor *out)
+{
+    const cudnnPointwiseMode_t mode = b ? CUDNN_POINTWISE_ADD : CUDNN_POINTWISE_RELU_FWD;
+    const cudnnDataType_t sums = CUDNN_DATA_FLOAT;
+    descriptor pointwise;
+    ASK(make(dn, plan, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, &pointwise));
+    ASK(set(dn, pointwise, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode));
+    ASK(set(dn, pointwise, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &sums));
+    ASK(dn->call.by.cudnnBackendFinalize(pointwise));
+    ASK(make(dn, plan, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, out));
+    ASK(set_part(dn, *out, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise));
+    ASK(set_part(dn, *out, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x));
+    if (b) ASK(set_part(dn, *out, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b));
+    ASK(set_part(dn, *out, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y));
+    return dn->call.by.cudnnBackendFinalize(*out);
+}
+
+/* y = relu(convolution(x, w) + b) in up to three operations. */
+static cudnnStatus_t make_forward(const vg__cudnn *dn, dn_plan *plan, descriptor convolution, descriptor *ops,
+                                  int64_t *count)
 {
     const dn_key *key = &plan->key;
-    const bool forward = key->pass == VG__PASS_FORWARD;
     const float one = 1, zero = 0;
-    descriptor convolution, x, w, y, operation;
-    ASK(make_convolution(dn, plan, &convolution));
-    ASK(make_tensor(dn, plan, forward ? INPUT : OUTPUT, key->B, key->T, key->I, &x));
+    const int64_t after_sum = key->bias || key->relu ? SUMS : OUTPUT;
+    descriptor x, w, b, y;
+    ASK(make_tensor(dn, plan, INPUT, key->B, key->T, key->I, &x));
     ASK(make_tensor(dn, plan, FILTER, key->O, key->K, key->I, &w));
-    ASK(make_tensor(dn, plan, forward ? OUTPUT : INPUT, key->B, key->T, key->O, &y));
-    if (forward) {
-        ASK(make(dn, plan, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, &operation));
-        ASK(set_part(dn, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, convolution));
-        ASK(set_part(dn, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x));
-        ASK(set_part(dn, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, w));
-        ASK(set_part(dn, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, y));
-        ASK(set(dn, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT, 1, &one));
-        ASK(set(dn, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_TYPE_FLOAT, 1, &zero));
-    } else {
-        ASK(make(dn, plan, CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, &operation));
-        ASK(set_part(dn, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, convolution));
-        ASK(set_part(dn, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, x));
-        ASK(set_part(dn, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, w));
-        ASK(set_part(dn, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, y));
-        ASK(set(dn, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_TYPE_FLOAT, 1, &one));
-        ASK(set(dn, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, CUDNN_TYPE_FLOAT, 1, &zero));
+    ASK(make_tensor(dn, plan, after_sum, key->B, key->T, key->O, &y));
+    descriptor *operation = &ops[(*count)++];
+    ASK(make(dn, plan, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, operation));
+    ASK(set_part(dn, *operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, convolution));
+    ASK(set_part(dn, *operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x));
+    ASK(set_part(dn, *operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, w));
+    ASK(set_part(dn, *operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, y));
+    ASK(set(dn, *operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT, 1, &one));
+    ASK(set(dn, *operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_TYPE_FLOAT, 1, &zero));
+    ASK(dn->call.by.cudnnBackendFinalize(*operation));
+    if (key->bias) {
+        const descriptor sums = y;
+        ASK(make_tensor(dn, plan, BIAS, 1, 1, key->O, &b));
+        ASK(make_tensor(dn, plan, key->relu ? BIASED : OUTPUT, key->B, key->T, key->O, &y));
+        ASK(make_pointwise(dn, plan, sums, b, y, &ops[(*count)++]));
     }
-    ASK(dn->call.by.cudnnBackendFinalize(operation));
+    if (key->relu) {
+        const descriptor biased = y;
+        ASK(make_tensor(dn, plan, OUTPUT, key->B, key->T, key->O, &y));
+        ASK(make_pointwise(dn, plan, biased, NULL, y, &ops[(*count)++]));
+    }
+    return CUDNN_STATUS_SUCCESS;
+}
+
+static cudnnStatus_t make_dx(const vg__cudnn *dn, dn_plan *plan, descriptor convolution,
+                             descriptor *operation)
+{
+    const dn_key *key = &plan->key;
+    const float one = 1, zero = 0;
+    descriptor dx, w, dy;
+    ASK(make_tensor(dn, plan, OUTPUT, key->B, key->T, key->I, &dx));
+    ASK(make_tensor(dn, plan, FILTER, key->O, key->K, key->I, &w));
+    ASK(make_tensor(dn, plan, INPUT, key->B, key->T, key->O, &dy));
+    ASK(make(dn, plan, CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, operation));
+    ASK(set_part(dn, *operation, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, convolution));
+    ASK(set_part(dn, *operation, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, dx));
+    ASK(set_part(dn, *operation, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, w));
+    ASK(set_part(dn, *operation, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, dy));
+    ASK(set(dn, *operation, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_TYPE_FLOAT, 1, &one));
+    ASK(set(dn, *operation, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, CUDNN_TYPE_FLOAT, 1, &zero));
+    return dn->call.by.cudnnBackendFinalize(*operation);
+}
+
+static cudnnStatus_t make_graph(const vg__cudnn *dn, dn_plan *plan, descriptor *out)
+{
+    descriptor convolution, ops[3];
+    int64_t count = 0;
+    ASK(make_convolution(dn, plan, &convolution));
+    if (plan->key.pass == VG__PASS_FORWARD)
+        ASK(make_forward(dn, plan, convolution, ops, &count));
+    else
+        ASK(make_dx(dn, plan, convolution, &ops[count++]));
     ASK(make(dn, plan, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, out));
-    ASK(set_part(dn, *out, CUDNN_ATTR_OPERATIONGRAPH_OPS, operation));
+    ASK(set(dn, *out, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, ops));
     return dn->call.by.cudnnBackendFinalize(*out);
 }
 
@@ -292,7 +349,7 @@ static void make_plan(const vg__cudnn *dn, dn_plan *plan, const char *op)
 static bool same(const dn_key *a, const dn_key *b)
 {
     return a->pass == b->pass && a->type == b->type && a->B == b->B && a->T == b->T && a->I == b->I &&
-           a->O == b->O && a->K == b->K && a->tf32 == b->tf32;
+           a->O == b->O && a->K == b->K && a->tf32 == b->tf32 && a->bias == b->bias && a->relu == b->relu;
 }
 
 /* NULL when memory ran out, which our own kernels can do without. */
@@ -306,7 +363,9 @@ static dn_plan *find_plan(vg__cudnn *dn, const vg__multiply *multiply)
                            .I = product->I,
                            .O = product->O,
                            .K = product->K,
-                           .tf32 = product->type == VG_F32 && product->tf32};
+                           .tf32 = product->type == VG_F32 && product->tf32,
+                           .bias = multiply->bias != NULL,
+                           .relu = multiply->relu};
     for (int i = 0; i < dn->count; i++)
         if (same(&dn->plans[i]->key, &wanted)) return dn->plans[i];
     if (dn->count == dn->capacity) {
@@ -328,7 +387,7 @@ bool vg__cudnn_takes(vg__cudnn *dn, const vg__multiply *multiply, size_t *worksp
 {
     const vg__product *product = multiply->product;
     if (product->K == 1 || product->I == 1 || product->B * product->T == 0) return false;
-    if (multiply->pass == VG__PASS_DW || multiply->add || multiply->bias || multiply->relu) return false;
+    if (multiply->pass == VG__PASS_DW || multiply->add) return false;
     const dn_plan *plan = find_plan(dn, multiply);
     if (!plan || !plan->taken) return false;
     *workspace = (size_t)plan->workspace;
@@ -338,9 +397,9 @@ bool vg__cudnn_takes(vg__cudnn *dn, const vg__multiply *multiply, size_t *worksp
 /* The variant pack of a call. A step calls with the pointers of the step before, so it is seldom made. */
 static cudnnStatus_t bind(const vg__cudnn *dn, dn_plan *plan, const vg__multiply *multiply, void *workspace)
 {
-    const int64_t tensors[3] = {INPUT, FILTER, OUTPUT};
+    const int64_t tensors[4] = {INPUT, FILTER, OUTPUT, BIAS}, count = multiply->bias ? 4 : 3;
     const void *input = multiply->pass == VG__PASS_FORWARD ? multiply->x : multiply->dy;
-    const void *pointers[4] = {input, multiply->w, multiply->out, workspace};
+    const void *pointers[5] = {input, multiply->w, multiply->out, multiply->bias, workspace};
     if (plan->pack) {
         if (!memcmp(plan->bound, pointers, sizeof pointers)) return CUDNN_STATUS_SUCCESS;
         unmake(dn, plan, plan->count - 1);
@@ -348,9 +407,9 @@ static cudnnStatus_t bind(const vg__cudnn *dn, dn_plan *plan, const vg__multiply
         memset(plan->bound, 0, sizeof plan->bound); /* no call matches until the new one is whole */
     }
     ASK(make(dn, plan, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &plan->pack));
-    ASK(set(dn, plan->pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, 3, tensors));
-    ASK(set(dn, plan->pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, 3, pointers));
-    ASK(set(dn, plan->pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &pointers[3]));
+    ASK(set(dn, plan->pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, tensors));
+    ASK(set(dn, plan->pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, count, pointers));
+    ASK(set(dn, plan->pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &pointers[4]));
     ASK(dn->call.by.cudnnBackendFinalize(plan->pack));
     memcpy(plan->bound, pointers, sizeof pointers);
     return CUDNN_STATUS_SUCCESS;

@@ -1,5 +1,5 @@
-/* Convolutions (products with K > 1 and I > 1) by cuDNN 9, which is opened with dlopen: forward without bias,
- * and dx; see cudnn.c for what is asked of it, and why not dw. Private to kernels/cuda. */
+/* Convolutions (products with K > 1 and I > 1) by cuDNN 9, which is opened with dlopen: forward with bias and
+ * ReLU, and dx; see cudnn.c for what is asked of it, and why not dw. Private to kernels/cuda. */
 #ifndef VAGUS_KERNELS_CUDA_CUDNN_H
 #define VAGUS_KERNELS_CUDA_CUDNN_H
 
@@ -19,7 +19,7 @@ void vg__cudnn_destroy(vg__cudnn *cudnn); /* NULL is fine */
 
 /* Whether cuDNN has a plan for this product that honours our rules, and the workspace it wants. The first
  * call of a shape makes the plan (which may compile) and remembers it, with a line in the log when there is
- * none. A product with a bias or a ReLU is not taken: those are a pass of our own. */
+ * none. */
 bool vg__cudnn_takes(vg__cudnn *cudnn, const vg__multiply *multiply, size_t *workspace);
 
 /* Queues a product that vg__cudnn_takes(), all of whose pointers are 16-byte aligned. */

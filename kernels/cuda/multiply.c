@@ -31,7 +31,8 @@ struct vg__multipliers {
 struct task {
     vg__cuda *cuda;
     vg__multiply multiply;    /* `out` is where the latest way was told to put it */
-    const vg__finish *finish; /* forward: what is still to do after the product */
+    const vg__finish *finish; /* forward: all that is to do after the product */
+    vg__finish rest;          /* and what a library leaves of it */
     void *workspace;
 };
 
@@ -159,10 +160,10 @@ static enum server able(vg__cuda *cuda, const vg__multiply *multiply, size_t *wo
 
 static vg_status finish(const struct task *task, void *y)
 {
-    if (!task->finish) return VG_OK;
+    if (task->multiply.pass != VG__PASS_FORWARD) return VG_OK;
     const vg__product *product = task->multiply.product;
     return vg__cuda_finish(task->cuda, product->op, product->type, product->B * product->T, product->O,
-                           task->finish, y);
+                           &task->rest, y);
 }
 
 static vg_status by_own(void *context, void *out)
@@ -189,8 +190,8 @@ static vg_status by_cudnn(void *context, void *out)
     return finish(task, out);
 }
 
-/* How far two right results may be apart, by the norm: both round each output once to its type, and with
- * tf32 the factors; the sums' own order hardly shows. */
+/* How far two right results may be apart, by the norm: both round each output to its type, one of them twice
+ * where a pass follows the product, and with tf32 the factors; the sums' own order hardly shows. */
 static double tolerance(const vg__product *product)
 {
     if (product->type == VG_BF16) return 0x1p-7;
@@ -284,20 +285,15 @@ vg_status vg__multiply_forward(vg__cuda *cuda, const vg__product *product, const
 {
     struct task task = {.cuda = cuda,
                         .multiply = {.product = product, .pass = VG__PASS_FORWARD, .x = x, .w = w, .out = y},
-                        .finish = wanted};
+                        .finish = wanted,
+                        .rest = *wanted};
     vg__multiply *multiply = &task.multiply;
-    vg__finish rest = *wanted; /* what cuBLASLt leaves to do */
-    if (product->K == 1) {
-        multiply->bias = wanted->bias;
-        multiply->relu = wanted->activation == VG_ACTIVATION_RELU && !wanted->pre;
-    }
+    multiply->bias = wanted->bias;
+    multiply->relu = wanted->activation == VG_ACTIVATION_RELU && !wanted->pre;
+    task.rest.bias = NULL;
+    if (multiply->relu) task.rest.activation = VG_ACTIVATION_NONE;
     size_t workspace;
     const enum server server = able(cuda, multiply, &workspace);
-    if (server == CUBLASLT && aligned(multiply)) {
-        rest.bias = NULL;
-        if (multiply->relu) rest.activation = VG_ACTIVATION_NONE;
-        task.finish = &rest;
-    }
     if (workspace) VG_TRY(cuda->scratch(cuda, workspace, &task.workspace));
     return serve(&task, server, y);
 }

@@ -4,6 +4,11 @@
 #include <stdlib.h>
 
 #include "tests/cuda/emulated.h"
+#ifdef WITH_LIBRARIES
+#include <stdio.h>
+
+#include "tests/cuda/stand_ins.h"
+#endif
 #include "tests/kernels/harness.h"
 
 static vg_device *device;
@@ -17,6 +22,35 @@ static void close_device(void)
 {
     vg_device_destroy(device);
 }
+
+#ifdef WITH_LIBRARIES
+/* The operations whose products a library may serve, served by stand-ins. That they were, and never had to
+ * refuse a call, is a part of the test. */
+static void judge_libraries(void)
+{
+    const stand_in *both[] = {&stand_in_cublaslt, &stand_in_cudnn};
+    int products = 0;
+    for (int i = 0; i < 2; i++) {
+        products += both[i]->products;
+        if (both[i]->first_refusal) {
+            fprintf(stderr, "a library was misused: %s\n", both[i]->first_refusal);
+            _Exit(1);
+        }
+    }
+    printf("%d products by the stand-ins\n", products);
+    fflush(stdout);
+    if (!products) _Exit(1);
+}
+
+static void prepare(void)
+{
+    stand_ins_install();
+    setenv("VAGUS_CUDNN", "on", 1);
+    atexit(judge_libraries);
+}
+#else
+static void prepare(void) {}
+#endif
 
 /* The others do the same with and without tf32. */
 static void leave_products(vg_kernels *kernels)
@@ -34,6 +68,7 @@ static void leave_products(vg_kernels *kernels)
 int harness_open(harness_backend *out, int most)
 {
     assert_true(most >= 3);
+    prepare();
     device = emulated_device_create();
     atexit(close_device);
     emulated_set_order(0); /* the first run of all is in order */
