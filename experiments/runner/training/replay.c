@@ -25,7 +25,7 @@ vg_status vg_replay_pass(vg_replay *replay, vg_device *device, vg_model *model, 
                          const vg_pass *pass)
 {
     int64_t count = batch->signal.dims[0];
-    if (!vg_device_records(device) || count < vg_model_get_options(model)->max_batch)
+    if (replay->off || !vg_device_records(device) || count < vg_model_get_options(model)->max_batch)
         return run(model, batch, pass);
     replay->device = device;
     if (replay->recording && (replay->allocations != device->allocations || replay->count != count ||

@@ -8,6 +8,7 @@
 /* Zero-initialised: nothing recorded. A recording holds for one size of batch in one epoch (masks and dropout
  * depend on it), while the device has allocated nothing new. */
 typedef struct vg_replay {
+    bool off; /* the owner's choice: never record */
     vg_recording *recording;
     vg_device *device;
     int64_t count;
