@@ -37,9 +37,10 @@ vg_status vg_residence_take(const vg_corpus *corpus, vg_device *device, const ch
     if (device->ops->is_host) return VG_OK;
     VG_TRY(vg_device_free_memory(device, &free_bytes));
     if (free_bytes == SIZE_MAX || bytes > free_bytes / 4) {
-        vg_info("%s: batches come through the loader: the corpus takes %.1f MiB, more than a quarter of what "
-                "the device has free",
-                what, (double)bytes / mib);
+        vg_info("%s: batches come through the loader: the corpus takes %.1f MiB, and the device %s", what,
+                (double)bytes / mib,
+                free_bytes == SIZE_MAX ? "does not tell what it has free"
+                                       : "has less than four times that free");
         return VG_OK;
     }
     vg_status status = copy(corpus, device, out);
