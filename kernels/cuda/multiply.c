@@ -93,14 +93,14 @@ vg_status vg__multipliers_create(vg__cuda *cuda)
 
     vg_status status = VG_OK;
     if (without_cublaslt) {
-        describe(multipliers, "cuBLASLt is off (VAGUS_CUBLASLT)");
+        describe(multipliers, "cuBLASLt is off (VAGUS_CUBLASLT=off)");
     } else {
         status = vg__cublaslt_create(&multipliers->cublaslt);
         VG_TRY_OUT(opened(multipliers, status,
                           status == VG_OK ? vg__cublaslt_describe(multipliers->cublaslt) : NULL));
     }
     if (!mode) {
-        describe(multipliers, "cuDNN is off (VAGUS_CUDNN)");
+        describe(multipliers, "cuDNN is off (VAGUS_CUDNN=measure or on looks for it)");
     } else {
         status = vg__cudnn_create(NULL, &multipliers->cudnn);
         VG_TRY_OUT(
