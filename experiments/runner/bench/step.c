@@ -1,4 +1,6 @@
-/* Whole pre-training steps: upload, masks, forward, backward, optimiser. */
+/* Whole pre-training steps: a batch, masks, forward, backward, optimiser. On a GPU the batch is gathered from
+ * a corpus that lies there and the passes are replayed from a recording, as the trainer does; a processor
+ * uploads. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -6,6 +8,7 @@
 #include "experiments/runner/bench/bench.h"
 #include "experiments/runner/bench/cases.h"
 #include "experiments/runner/bench/measure.h"
+#include "experiments/runner/training/replay.h"
 #include "models/model.h"
 #include "models/optimizer.h"
 
@@ -17,28 +20,58 @@ typedef struct training {
     int64_t batch;
     float *signal;
     int64_t *segments;
-    uint32_t steps; /* done */
+    vg_resident corpus; /* unused on the host */
+    vg_replay replay;
 } training;
 
 static vg_status step(void *context, int64_t index)
 {
     training *t = context;
-    vg_pass pass = {.kind = VG_PASS_TRAIN, .seed = 1, .epoch = t->steps++};
-    vg_model_batch uploaded;
+    vg_pass pass = {.kind = VG_PASS_TRAIN, .seed = 1};
+    vg_model_batch batch;
     (void)index;
     VG_TRY(vg_model_zero_gradients(t->model));
-    VG_TRY(vg_model_upload(t->model, t->batch, t->signal, t->segments, NULL, &uploaded));
-    VG_TRY(vg_model_forward(t->model, &uploaded, &pass, NULL));
-    VG_TRY(vg_model_backward(t->model));
+    if (vg_bench_on_host(t->bench))
+        VG_TRY(vg_model_upload(t->model, t->batch, t->signal, t->segments, NULL, &batch));
+    else
+        VG_TRY(vg_model_gather(t->model, &t->corpus, t->batch, t->segments, NULL, &batch));
+    VG_TRY(vg_replay_pass(&t->replay, t->bench->device, t->model, &batch, &pass));
     return vg_optimizer_step(t->optimizer, 1e-4, vg_model_stats(t->model));
 }
 
 static void training_free(training *t)
 {
+    vg_replay_free(&t->replay);
+    vg_resident_free(&t->corpus);
     vg_optimizer_destroy(t->optimizer);
     vg_model_destroy(t->model);
     free(t->signal);
     free(t->segments);
+}
+
+/* The batch's signal as a corpus on the device, normalised by nothing. */
+static vg_status place_corpus(training *t, int64_t T)
+{
+    int64_t *start = malloc((size_t)t->batch * sizeof *start);
+    double *mean = calloc((size_t)t->batch, sizeof *mean), *scale = malloc((size_t)t->batch * sizeof *scale);
+    vg_status status = VG_OK;
+    if (!start || !mean || !scale) status = vg_fail(VG_ERR_MEMORY, "no memory for a corpus");
+    for (int64_t b = 0; b < t->batch && status == VG_OK; b++) {
+        start[b] = b * T;
+        scale[b] = 1;
+    }
+    vg_resident_source source = {.signal = t->signal,
+                                 .sample_count = t->batch * T,
+                                 .start = start,
+                                 .mean = mean,
+                                 .scale = scale,
+                                 .segment_count = t->batch,
+                                 .segment_length = T};
+    if (status == VG_OK) status = vg_resident_init(t->bench->device, &source, &t->corpus);
+    free(start);
+    free(mean);
+    free(scale);
+    return status;
 }
 
 static vg_status training_make(vg_bench *bench, const vg_model_config *config, vg_dtype dtype, int64_t batch,
@@ -58,7 +91,8 @@ static vg_status training_make(vg_bench *bench, const vg_model_config *config, v
     if (!t->signal || !t->segments) return vg_fail(VG_ERR_MEMORY, "no memory for a batch");
     vg_random random = vg_random_make(1, VG_SITE_SYNTHETIC, 0);
     for (int64_t i = 0; i < batch * T; i++) t->signal[i] = (float)vg_random_normal(&random);
-    for (int64_t b = 0; b < batch; b++) t->segments[b] = 3 * b;
+    for (int64_t b = 0; b < batch; b++) t->segments[b] = b;
+    if (!vg_bench_on_host(bench)) VG_TRY(place_corpus(t, T));
     VG_TRY(vg_model_create(bench->kernels, &options, &t->model));
     VG_TRY(vg_parameters_initialize(vg_model_parameters(t->model), 1));
     return vg_optimizer_create(bench->kernels, vg_model_parameters(t->model), &optimizer, &t->optimizer);
@@ -134,6 +168,7 @@ static vg_status run_step(vg_bench *bench, vg_bench_model model, vg_bench_precis
         vg_json_put_double(bench->json, "floor_seconds", floor);
         vg_json_put_double(bench->json, "device_bytes", held);
         vg_json_put_int(bench->json, "later_allocations", (int64_t)later);
+        vg_json_put_bool(bench->json, "replayed", t.replay.recording != NULL);
         vg_json_put_double(bench->json, "loss", sum / masked);
         vg_json_end(bench->json);
     }

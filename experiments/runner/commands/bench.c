@@ -26,7 +26,7 @@ static vg_status print_help(void)
         "turn),\n"
         "        bytes, flop, copy_share, product_share}], step_seconds: {PRECISION: all added up}\n"
         "  step  results: [{model, precision, batch, seconds, least, most, spread, segments_s, flop,\n"
-        "        product_share, floor_seconds, device_bytes, later_allocations, loss}]\n",
+        "        product_share, floor_seconds, device_bytes, later_allocations, replayed, loss}]\n",
         keys);
     free(keys);
     return VG_OK;
