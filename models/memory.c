@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* The largest batch whose buffers fit, by planning with others: sizes are only added up. 0 when not even one
- * segment does. */
+/* The largest batch whose buffers fit, by planning with others: sizes are only added up. An eighth is left
+ * for what the backend takes for itself on first use. 0 when not even one segment fits. */
 static vg_status largest_batch(const vg_model_options *options, size_t free_bytes, int64_t *out)
 {
     vg_model_options tried = *options;
@@ -13,7 +13,7 @@ static vg_status largest_batch(const vg_model_options *options, size_t free_byte
         vg_model_memory needs;
         tried.max_batch = fits + (too_many - fits) / 2;
         VG_TRY(vg_model_measure(&tried, &needs));
-        if (needs.total <= free_bytes)
+        if (needs.total <= free_bytes - free_bytes / 8)
             fits = tried.max_batch;
         else
             too_many = tried.max_batch;
@@ -34,8 +34,8 @@ vg_status vg__memory_refuse(const vg_model_options *options, const vg_model_memo
     vg_model_options one = *options;
     vg_model_memory least;
     one.max_batch = 1;
+    int64_t fits = 0;
     if (free_bytes != SIZE_MAX) {
-        int64_t fits;
         VG_TRY(largest_batch(options, free_bytes, &fits));
         snprintf(available, sizeof available, "%.1f MiB are free", mib(free_bytes));
         if (fits)
@@ -47,9 +47,10 @@ vg_status vg__memory_refuse(const vg_model_options *options, const vg_model_memo
         snprintf(advice, sizeof advice,
                  "a smaller train.micro_batch changes no result but rounding; one segment needs %.1f MiB",
                  mib(least.total));
-    else if (least.total > free_bytes)
+    else if (!fits)
         snprintf(advice, sizeof advice,
-                 "not even one segment fits (%.1f MiB): take a smaller model, or a device with more memory",
+                 "not even one segment fits (%.1f MiB, and what kernels need): take a smaller model, or a "
+                 "device with more memory",
                  mib(least.total));
     return vg_fail(VG_ERR_MEMORY,
                    "the model does not fit: %.1f MiB are needed on the device (parameters %.1f, optimiser "

@@ -115,20 +115,26 @@ vg_status vg_model_measure(const vg_model_options *options, vg_model_memory *out
     return VG_OK;
 }
 
-/* What is not on the host is either enough for all that is to come, or nothing is taken of it. */
+vg_status vg_model_fits(vg_device *device, const vg_model_options *options)
+{
+    vg_model_memory needs;
+    size_t free_bytes;
+    VG_TRY(vg_model_measure(options, &needs));
+    VG_TRY(vg_device_free_memory(device, &free_bytes));
+    return needs.total > free_bytes ? vg__memory_refuse(options, &needs, free_bytes, "") : VG_OK;
+}
+
 static vg_status allocate(vg_model *model)
 {
     vg_device *device = model->kernels->device;
-    vg_model_memory needs = measure(model);
-    size_t free_bytes;
-    VG_TRY(vg_device_free_memory(device, &free_bytes));
-    if (needs.total > free_bytes) return vg__memory_refuse(&model->options, &needs, free_bytes, "");
+    VG_TRY(vg_model_fits(device, &model->options));
     vg_status status = vg_parameters_bind(&model->parameters, device);
     if (status == VG_OK) status = vg__plan_bind(&model->plan, device);
     if (status != VG_ERR_MEMORY) return status;
     char why[512];
     snprintf(why, sizeof why, "%s", vg_cause());
     /* What the device said of its free memory, if anything, was not to be had in pieces of this size. */
+    vg_model_memory needs = measure(model);
     return vg__memory_refuse(&model->options, &needs, SIZE_MAX, why);
 }
 

@@ -72,6 +72,10 @@ typedef struct vg_model_memory {
 /* Adds up without allocating anything there. What a backend takes for itself on first use is not in it. */
 VG_NODISCARD VG_API vg_status vg_model_measure(const vg_model_options *options, vg_model_memory *out);
 
+/* ERR_MEMORY when that is more than the device says is free, as vg_model_create() would say; for those who
+ * want to know before they begin. */
+VG_NODISCARD VG_API vg_status vg_model_fits(vg_device *device, const vg_model_options *options);
+
 /* Checks the configuration, plans and allocates everything, logs the sizes. Parameters are zero until
  * initialised or loaded. `kernels` is borrowed until destroy. ERR_MEMORY says how much is needed, how much is
  * free, and the largest train.micro_batch that would fit; also when there is no room for the optimiser of a

@@ -11,7 +11,7 @@ extern "C" {
 
 /* Changed by a test while no device is open. At first: one GPU of compute capability 9.0 and the driver of
  * CUDART_VERSION, or what the environment says: EMULATED_DRIVER=12040 EMULATED_GPUS=0 EMULATED_COMPUTE=75
- * EMULATED_MEMORY=64 (MiB), for tests of the whole program. */
+ * EMULATED_MEMORY=64 (MiB), for tests of the whole program; and EMULATED_ORDER=7, see below. */
 typedef struct emulated_machine {
     int driver;  /* the CUDA version it knows, 12040 for 12.4; 0: there is no driver */
     int gpus;    /* all alike, and all with the same memory */

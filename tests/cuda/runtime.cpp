@@ -147,6 +147,11 @@ emulated_machine *emulated_machine_settings(void)
     static emulated_machine machine = {(int)setting("EMULATED_DRIVER", CUDART_VERSION),
                                        (int)setting("EMULATED_GPUS", 1), (int)setting("EMULATED_COMPUTE", 90),
                                        setting("EMULATED_MEMORY", 512) << 20};
+    static const bool ordered = [] {
+        if (getenv("EMULATED_ORDER")) emu::set_seed(setting("EMULATED_ORDER", 0));
+        return true;
+    }();
+    (void)ordered;
     return &machine;
 }
 

@@ -37,8 +37,9 @@ def start(*words, **options):
     return subprocess.Popen([VAGUS, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
-def run(*words, expect=0, says=(), **options):
-    """Runs a command; checks its exit code and that its output holds every text of `says`. Returns stdout."""
+def run(*words, expect=0, says=(), both=False, **options):
+    """Runs a command; checks its exit code and that its output holds every text of `says`. Returns stdout, with `both` also
+    stderr."""
     process = subprocess.run([VAGUS, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
     told = process.stdout + process.stderr
     line = "vagus " + " ".join(words)
@@ -46,7 +47,7 @@ def run(*words, expect=0, says=(), **options):
     for text in [says] if isinstance(says, str) else says:
         assert text in told, f"{line}: does not say {text!r}\n{told}"
     assert "Sanitizer" not in told and "runtime error" not in told, told
-    return process.stdout
+    return told if both else process.stdout
 
 
 def write(path, text):

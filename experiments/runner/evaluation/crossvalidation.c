@@ -288,6 +288,7 @@ static vg_status prepare(study *s)
     VG_TRY(vg_machine_make(e, &s->machine));
     VG_TRY(vg_setup_corpus(e, &s->corpus));
     VG_TRY(make_split(s));
+    VG_TRY(vg_setup_fits(e, &s->machine, s->corpus, VG_HEAD_CLASSIFICATION, s->split->folds->train_count));
     if (wants(e, "pretrained")) VG_TRY(find_pretrained(s));
     if (wants(e, "heart_rate")) {
         VG_TRY(vg_heart_rates_create(s->corpus, &s->rates));

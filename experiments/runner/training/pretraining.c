@@ -160,6 +160,7 @@ vg_status vg_pretrain_run(const vg_experiment *experiment, vg_rundir_mode mode, 
             fold->train_count, fold->validation_count);
     VG_TRY_OUT(vg_setup_normalize(experiment, corpus, fold->train, fold->train_count));
     VG_TRY_OUT(vg_setup_model(experiment, corpus, training.head, &options));
+    VG_TRY_OUT(vg_setup_fits(experiment, &machine, corpus, training.head, training.train_count));
     if (training.validation_count) {
         VG_TRY_OUT(measure_baselines(&training, &options.masking, baselines));
         training.start_count = 2;

@@ -123,6 +123,18 @@ vg_status vg_setup_model(const vg_experiment *experiment, const vg_corpus *corpu
     return vg_masking_config_check(&out->masking);
 }
 
+vg_status vg_setup_fits(const vg_experiment *experiment, const vg_machine *machine, const vg_corpus *corpus,
+                        vg_head_kind head, int64_t train_count)
+{
+    vg_model_options options;
+    VG_TRY(vg_setup_model(experiment, corpus, head, &options));
+    options.dtype = machine->dtype;
+    int64_t most = experiment->data.max_segments;
+    if (most && most < train_count) train_count = most;
+    if (options.max_batch > train_count && train_count > 0) options.max_batch = train_count;
+    return vg_model_fits(machine->device, &options);
+}
+
 vg_optimizer_config vg_setup_optimizer(const vg_experiment *experiment)
 {
     bool decoupled = !strcmp(vg_experiment_choice(experiment, "optimizer.kind"), "adamw");

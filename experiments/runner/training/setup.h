@@ -35,6 +35,11 @@ VG_NODISCARD vg_status vg_setup_normalize(const vg_experiment *experiment, vg_co
 /* `corpus` gives the length of a segment; NULL to check the rest before any data is read. */
 VG_NODISCARD vg_status vg_setup_model(const vg_experiment *experiment, const vg_corpus *corpus,
                                       vg_head_kind head, vg_model_options *out);
+
+/* ERR_MEMORY when a training on `train_count` segments would not fit on the machine, saying what would: asked
+ * before a run begins, so that the same command works once a number in it is mended. */
+VG_NODISCARD vg_status vg_setup_fits(const vg_experiment *experiment, const vg_machine *machine,
+                                     const vg_corpus *corpus, vg_head_kind head, int64_t train_count);
 vg_optimizer_config vg_setup_optimizer(const vg_experiment *experiment);
 VG_NODISCARD vg_status vg_setup_schedule(const vg_experiment *experiment, int64_t steps_per_epoch,
                                          vg_schedule *out);
