@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of the named sections of packages.txt that are missing.
-#   docker/install-packages.sh [build|run|test|bundle]...     default: build
+#   docker/install-packages.sh [build|run|test|cuda|bundle]...     default: build
 #   docker/install-packages.sh --print build test      only prints the names
 # Touches neither apt nor the network when nothing is missing. Needs root or sudo otherwise, and says what to
 # run when it has neither. VAGUS_SKIP_PACKAGES=1 turns it off, for a machine that has the libraries from elsewhere.
@@ -14,7 +14,7 @@ packages=()
 for section in "$@"; do
     found="$(awk -v s="$section" '$1 == s { print $2 }' "$list")"
     if [ -z "$found" ]; then
-        echo "install-packages.sh: no section \"$section\" in packages.txt; there are build, run, test and bundle" >&2
+        echo "install-packages.sh: no section \"$section\" in packages.txt; there are build, run, test, cuda and bundle" >&2
         exit 2
     fi
     mapfile -t -O "${#packages[@]}" packages <<<"$found"

@@ -57,7 +57,7 @@ quietly() {
     [ $list = 1 ] || echo "$title: $((SECONDS - start)) s"
 }
 
-if [ $list = 1 ]; then docker/install-packages.sh build test >&2; else docker/install-packages.sh build test; fi
+if [ $list = 1 ]; then docker/install-packages.sh build test cuda >&2; else docker/install-packages.sh build test cuda; fi
 
 build="build/$preset"
 jobs="$(nproc)"

@@ -6,7 +6,7 @@
 # unpacks them and runs everything; to run the program alone: tar -xzf lib.tar.gz, then bin/vagus.
 # That machine needs: Linux on x86-64 with AVX2, glibc 2.36 or newer (Debian 12, Ubuntu 23.04, RHEL 10), python3, a
 # driver for CUDA 13, and for cuBLASLt and cuDNN a CUDA 13 toolkit or a PyTorch built for CUDA 13.
-# Built here: with nvcc and what docker/install-packages.sh build test bundle installs. Less than 60 MB, or it fails.
+# Built here: with nvcc and what docker/install-packages.sh build test cuda bundle installs. Less than 60 MB, or it fails.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 architecture="${1:-90}"
@@ -18,11 +18,12 @@ if [ -e "$folder" ] && [ ! -e "$folder/bin/vagus" ]; then
     echo "tests/gpu/bundle.sh: $folder is there and is no bundle; name another folder" >&2
     exit 2
 fi
-docker/install-packages.sh build test bundle
+docker/install-packages.sh build test cuda bundle
 
 programs=(vagus test_gpu_ops test_gpu_vocabulary test_ops)
 cmake --preset release -B "$build" -DVAGUS_ARCH=x86-64-v3 -DVAGUS_CUDA=ON -DVAGUS_CUDA_ARCHITECTURES="$architecture" \
-    -DVAGUS_TESTS=ON -DCMAKE_C_FLAGS="-ffile-prefix-map=$PWD/=" >/dev/null
+    -DVAGUS_TESTS=ON -DCMAKE_C_FLAGS="-ffile-prefix-map=$PWD/=" \
+    -DVAGUS_NVCC_FLAGS="-O3 -lineinfo -Xcompiler=-ffile-prefix-map=$PWD/=" >/dev/null
 cmake --build "$build" -j "${VAGUS_JOBS:-$(nproc)}" --target "${programs[@]}"
 
 rm -rf "$folder"

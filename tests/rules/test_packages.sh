@@ -26,7 +26,7 @@ while read -r package; do
     grep -qxF -- "$package" <<<"$owners" || { echo "packages.txt lists $package under run, but $vagus does not load it"; status=1; }
 done <<<"$listed"
 
-twice="$(docker/install-packages.sh --print build run test bundle | sort | uniq -d)"
+twice="$(docker/install-packages.sh --print build run test cuda bundle | sort | uniq -d)"
 [ -z "$twice" ] || { echo "packages.txt lists twice: $twice"; status=1; }
 if docker/install-packages.sh --print no-such-section 2>/dev/null; then echo "an unknown section is accepted"; status=1; fi
 [ $status = 0 ] && echo "$(grep -c . <<<"$direct") libraries"
