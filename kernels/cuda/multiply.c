@@ -144,12 +144,21 @@ static bool aligned(const vg__multiply *multiply)
 
 enum server { OWN, CUBLASLT, CUDNN };
 
+/* Products that no library is asked for: sums without a matrix on one side, which our kernels have forms of
+ * their own for (narrow.cu, first.cu), and of convolutions dw (cudnn.c). */
+static bool is_ours(const vg__multiply *multiply)
+{
+    const vg__product *product = multiply->product;
+    if (product->B * product->T == 0 || product->I == 1) return true;
+    return product->K == 1 ? product->O == 1 : multiply->pass == VG__PASS_DW;
+}
+
 /* Who may serve this product, by its shape and type. */
 static enum server able(vg__cuda *cuda, const vg__multiply *multiply, size_t *workspace)
 {
     vg__multipliers *multipliers = cuda->multipliers;
     *workspace = 0;
-    if (!multipliers || multiply->product->B * multiply->product->T == 0) return OWN;
+    if (!multipliers || is_ours(multiply)) return OWN;
     if (multiply->product->K == 1) {
         if (!multipliers->cublaslt) return OWN;
         return vg__cublaslt_takes(multipliers->cublaslt, multiply, workspace) ? CUBLASLT : OWN;
@@ -254,10 +263,8 @@ static vg_status choose(struct task *task, void *out)
 /* Our own kernel serves; was a library there that might have? */
 static void count_fallback(vg__multipliers *multipliers, const vg__multiply *multiply)
 {
-    if (!multipliers) return;
-    if (multiply->product->K == 1
-            ? multipliers->cublaslt != NULL
-            : multipliers->cudnn && multiply->product->I > 1 && multiply->pass != VG__PASS_DW)
+    if (!multipliers || is_ours(multiply)) return;
+    if (multiply->product->K == 1 ? multipliers->cublaslt != NULL : multipliers->cudnn != NULL)
         multipliers->fallbacks++;
 }
 

@@ -186,6 +186,27 @@ static void test_absent_off_and_broken(void **state)
     stop();
 }
 
+/* One input or output, dw of a convolution: our own, and nobody's fallback. */
+static void test_what_no_library_is_asked_for(void **state)
+{
+    (void)state;
+    start(NULL, "on");
+    vg__product products[] = {convolution(), convolution(), convolution()};
+    products[0].I = products[1].O = products[1].K = products[2].K = 1;
+    products[2].I = 1;
+    for (int i = 0; i < 3; i++) {
+        const size_t bytes = vg__multiply_backward_scratch(cuda, &products[i], false);
+        void *scratch;
+        assert_int_equal(bytes, vg__own_dw_scratch(&products[i]));
+        assert_ok(cuda->scratch(cuda, bytes, &scratch));
+        assert_ok(vg__multiply_dw(cuda, &products[i], on_device[0], on_device[1], on_device[3], scratch));
+    }
+    assert_ok(vg_device_synchronize(device));
+    assert_int_equal(stand_in_cublaslt.plans + stand_in_cudnn.plans, 0);
+    assert_int_equal(vg__multipliers_fallbacks(cuda), 0);
+    stop();
+}
+
 static void test_settings_are_checked(void **state)
 {
     (void)state;
@@ -391,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_unaligned_is_our_own),
         cmocka_unit_test(test_refused_shape_is_our_own_and_told_once),
         cmocka_unit_test(test_absent_off_and_broken),
+        cmocka_unit_test(test_what_no_library_is_asked_for),
         cmocka_unit_test(test_settings_are_checked),
         cmocka_unit_test(test_cudnn_on),
         cmocka_unit_test(test_faster_by_more_than_chance),
