@@ -268,19 +268,21 @@ def verdict_of_operation(told, operation):
     return FAILED, told.how() if not told.ok else "it ended well without having called the operation"
 
 
-def each_operation(s, title, limit, jobs, wrap=(), **environment):
-    """The test of each operation and precision in a process of its own, several at once."""
-    path = s.program("ops")
+def each_operation(s, title, limit, budget, jobs, wrap=(), **environment):
+    """The test of each operation and precision in a process of its own, several at once: each within `limit` seconds,
+    all within `budget`."""
+    path, ends = s.program("ops"), min(s.ends, time.monotonic() + budget)
     chosen = s.options.ops or operations()
     tasks = [(operation, precision) for operation in chosen for precision in precisions_of(s, operation)]
     details = s.details.setdefault(title, {})
 
     def one(task):
         operation, precision = task
-        if s.left() < 5:
+        left = ends - time.monotonic()
+        if left < 5:
             return SKIPPED, "no time was left"
         variables = {**environment, **({"VAGUS_TEST_PRECISION": precision} if precision else {})}
-        return verdict_of_operation(s.run([*wrap, path, operation], limit, **variables), operation)
+        return verdict_of_operation(s.run([*wrap, path, operation], min(limit, left), **variables), operation)
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for (operation, precision), (verdict, note) in zip(tasks, pool.map(one, tasks)):
@@ -303,7 +305,7 @@ def each_operation(s, title, limit, jobs, wrap=(), **environment):
 def ops(s):
     jobs = 4 if s.device == "cuda" else max(1, (os.cpu_count() or 1) // 2)
     reduced = {"VAGUS_TEST_REDUCED": "1"} if s.options.quick else {}
-    return each_operation(s, "ops", 90, jobs, OMP_NUM_THREADS="4" if s.device == "cuda" else "2", **reduced)
+    return each_operation(s, "ops", 90, 240, jobs, OMP_NUM_THREADS="4" if s.device == "cuda" else "2", **reduced)
 
 
 def sanitizer(tool):
@@ -315,7 +317,7 @@ def sanitizer(tool):
         if not found:
             raise Skip("compute-sanitizer is not here")
         wrap = [found, "--tool", tool, "--error-exitcode", "9", "--print-limit", "20"]
-        return each_operation(s, tool, 60, 4, wrap, VAGUS_TEST_REDUCED="1", OMP_NUM_THREADS="2")
+        return each_operation(s, tool, 60, 100, 4, wrap, VAGUS_TEST_REDUCED="1", OMP_NUM_THREADS="2")
     return part
 
 

@@ -315,6 +315,7 @@ struct vg_bench_operands {
     vg_kernel_id id;
     int count;
     set *sets;
+    char *pristine; /* what the first set's memory was, when calls spoil some of it */
 };
 
 static vg_status set_make(vg_kernels *kernels, vg_kernel_id id, const vg_bench_shape *shape, vg_dtype dtype,
@@ -381,14 +382,17 @@ static vg_status fill(vg_device *device, const operand *o, uint32_t number)
     return status;
 }
 
-static vg_status set_fill(set *s, bool changed_only)
+static vg_status set_fill(set *s)
 {
-    for (int i = 0; i < s->count; i++) {
-        role how = s->operands[i].role;
-        if (changed_only && how != SPENT && how != ADDED_TO) continue;
-        VG_TRY(fill(s->kernels->device, &s->operands[i], (uint32_t)i));
-    }
+    for (int i = 0; i < s->count; i++) VG_TRY(fill(s->kernels->device, &s->operands[i], (uint32_t)i));
     return VG_OK;
+}
+
+static bool spoils(const set *s)
+{
+    for (int i = 0; i < s->count; i++)
+        if (s->operands[i].role == SPENT) return true;
+    return false;
 }
 
 vg_status vg_bench_operands_create(vg_kernels *kernels, vg_kernel_id id, const vg_bench_shape *shape,
@@ -406,8 +410,21 @@ vg_status vg_bench_operands_create(vg_kernels *kernels, vg_kernel_id id, const v
     while (status == VG_OK && (!operands->count || (total < rotate && operands->count < MAX_SETS))) {
         set *s = &operands->sets[operands->count++];
         status = set_make(kernels, id, shape, dtype, s);
-        if (status == VG_OK) status = set_fill(s, false);
+        if (status == VG_OK && operands->count == 1)
+            status = set_fill(s);
+        else if (status == VG_OK)
+            status = vg_device_copy(kernels->device, s->memory, operands->sets->memory, s->size,
+                                    VG_COPY_ON_DEVICE);
         total += s->size;
+    }
+    if (status == VG_OK && spoils(operands->sets)) {
+        void *pristine;
+        status = vg_device_allocate(kernels->device, operands->sets->size, &pristine);
+        if (status == VG_OK) {
+            operands->pristine = pristine;
+            status = vg_device_copy(kernels->device, pristine, operands->sets->memory, operands->sets->size,
+                                    VG_COPY_ON_DEVICE);
+        }
     }
     if (status != VG_OK) {
         vg_bench_operands_destroy(operands);
@@ -420,6 +437,8 @@ vg_status vg_bench_operands_create(vg_kernels *kernels, vg_kernel_id id, const v
 void vg_bench_operands_destroy(vg_bench_operands *operands)
 {
     if (!operands) return;
+    if (operands->pristine)
+        vg_device_release(operands->sets->kernels->device, operands->pristine, operands->sets->size);
     for (int i = 0; i < operands->count; i++) set_free(&operands->sets[i]);
     free(operands->sets);
     free(operands);
@@ -449,6 +468,14 @@ vg_status vg_bench_operands_call(void *context, int64_t index)
 vg_status vg_bench_operands_restore(void *context)
 {
     vg_bench_operands *operands = context;
-    for (int i = 0; i < operands->count; i++) VG_TRY(set_fill(&operands->sets[i], true));
+    for (int k = 0; operands->pristine && k < operands->count; k++) {
+        const set *s = &operands->sets[k];
+        for (int i = 0; i < s->count; i++) {
+            const operand *o = &s->operands[i];
+            if (o->role != SPENT) continue;
+            VG_TRY(vg_device_copy(s->kernels->device, o->view->data, operands->pristine + o->offset,
+                                  vg_tensor_bytes(o->view), VG_COPY_ON_DEVICE));
+        }
+    }
     return VG_OK;
 }

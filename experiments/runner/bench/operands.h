@@ -35,7 +35,7 @@ VG_NODISCARD vg_status vg_bench_operands_create(vg_kernels *kernels, vg_kernel_i
 void vg_bench_operands_destroy(vg_bench_operands *operands); /* NULL is fine */
 int vg_bench_operands_sets(const vg_bench_operands *operands);
 
-/* Calls the operation on set `index` modulo their number; and gives operands that calls change their values
+/* Calls the operation on set `index` modulo their number; and gives operands that calls spoil their values
  * back. Both fit vg_bench_task. */
 vg_status vg_bench_operands_call(void *operands, int64_t index);
 vg_status vg_bench_operands_restore(void *operands);
