@@ -35,7 +35,8 @@ vg_status REF(attention_forward)(vg_kernels *kernels, const vg_attention_forward
                 real lse = top + log(sum);
                 store(&args->lse, (b * H + h) * T + i, lse);
                 for (int64_t j = 0; j < T; j++)
-                    p[j] = exp(p[j] - top) / sum * dropout_factor(args->dropout, b, (h * T + i) * T + j);
+                    p[j] = as_factor(qkv, exp(p[j] - top) / sum *
+                                              dropout_factor(args->dropout, b, (h * T + i) * T + j));
                 for (int64_t d = 0; d < D; d++) {
                     real out = 0;
                     for (int64_t j = 0; j < T; j++) out += p[j] * load(qkv, at(qkv, b, j, 2, h) + d);
@@ -71,11 +72,12 @@ vg_status REF(attention_backward)(vg_kernels *kernels, const vg_attention_backwa
                     real p = exp((real)args->scale * product(qkv, q, qkv, k, D) - load(&args->lse, row));
                     real m = dropout_factor(args->dropout, b, (h * T + i) * T + j);
                     real g = product(&args->dout, token, qkv, v, D);
-                    real ds = (real)args->scale * p * (m * g - delta);
+                    real ds = (real)args->scale * as_factor(qkv, p * (m * g - delta));
+                    real weight = as_factor(qkv, m * p);
                     for (int64_t d = 0; d < D; d++) {
                         sums[(i * 3 + 0) * D + d] += ds * load(qkv, k + d);
                         sums[(j * 3 + 1) * D + d] += ds * load(qkv, q + d);
-                        sums[(j * 3 + 2) * D + d] += m * p * load(&args->dout, token + d);
+                        sums[(j * 3 + 2) * D + d] += weight * load(&args->dout, token + d);
                     }
                 }
             }

@@ -59,6 +59,19 @@ static inline void store(const vg_tensor *tensor, int64_t i, real value)
     }
 }
 
+/* A value between two matrix products as the second of them takes it: attention's weights and their
+ * gradients. The reference keeps it as it is. So does the plain twin, except that in bf16 it rounds it: a
+ * product of bf16 factors has no other way, whoever computes it. */
+static inline real as_factor(const vg_tensor *of_product, real value)
+{
+#ifdef VG_REF_PLAIN
+    if (of_product->dtype == VG_BF16) return vg_bf16_to_float(vg_bf16_from_float(value));
+#else
+    (void)of_product;
+#endif
+    return value;
+}
+
 /* For the gradients that are added to. */
 static inline void add(const vg_tensor *tensor, int64_t i, real value)
 {

@@ -294,6 +294,74 @@ void product(pass which, int64_t B, int64_t T, int64_t I, int64_t O, int64_t K)
         expect(vg_bf16_to_float(got_dx[i]), vg_bf16_to_float(vg_bf16_from_float(dx[i])), "an element of dx");
 }
 
+/* Attention of small integers with dropout, three tiles of keys and two blocks of queries, against loops in
+ * double. */
+void attention()
+{
+    const int T = 70, H = 2, D = 32;
+    const float scale = 0.02f;
+    std::vector<float> qkv = numbers((size_t)T * 3 * H * D, 13), dout = numbers((size_t)T * H * D, 14);
+    std::vector<double> out(dout.size()), lse((size_t)H * T), dqkv(qkv.size());
+    vg_dropout dropout = {};
+    dropout.probability = 0.5f;
+    dropout.site = 1;
+    dropout.segment = tensor(on_device(std::vector<int64_t>{5}), VG_I64, {1});
+    auto at = [=](int t, int part, int h) { return ((t * 3 + part) * H + h) * D; };
+    auto product = [](const float *a, const float *b) {
+        double sum = 0;
+        for (int d = 0; d < D; d++) sum += (double)a[d] * (double)b[d];
+        return sum;
+    };
+    for (int h = 0; h < H; h++)
+        for (int i = 0; i < T; i++) {
+            const float *q = &qkv[at(i, 0, h)], *g = &dout[(i * H + h) * D];
+            double sum = 0, delta = 0, p[T], m[T];
+            for (int j = 0; j < T; j++) sum += p[j] = exp((double)scale * product(q, &qkv[at(j, 1, h)]));
+            lse[h * T + i] = log(sum);
+            for (int j = 0; j < T; j++) {
+                const int64_t e = ((int64_t)h * T + i) * T + j;
+                vg_philox draw = vg_philox_draw(0, (uint32_t)(e / VG_RANDOM_LANES), 1, 5, 0);
+                m[j] = vg_random_half(draw, (int)(e % VG_RANDOM_LANES)) >= 0x8000 ? 2 : 0;
+                p[j] /= sum;
+                delta += p[j] * m[j] * product(g, &qkv[at(j, 2, h)]);
+            }
+            for (int j = 0; j < T; j++) {
+                const double ds = scale * p[j] * (m[j] * product(g, &qkv[at(j, 2, h)]) - delta);
+                for (int d = 0; d < D; d++) {
+                    out[(i * H + h) * D + d] += p[j] * m[j] * (double)qkv[at(j, 2, h) + d];
+                    dqkv[at(i, 0, h) + d] += ds * (double)qkv[at(j, 1, h) + d];
+                    dqkv[at(j, 1, h) + d] += ds * (double)q[d];
+                    dqkv[at(j, 2, h) + d] += p[j] * m[j] * (double)g[d];
+                }
+            }
+        }
+    vg_attention_forward_args forward = {};
+    float *out_dev = on_device(std::vector<float>(out.size(), NAN));
+    float *lse_dev = on_device(std::vector<float>(lse.size(), NAN));
+    forward.qkv = tensor(on_device(qkv), VG_F32, {1, T, 3, H, D});
+    forward.out = tensor(out_dev, VG_F32, {1, T, H, D});
+    forward.lse = tensor(lse_dev, VG_F32, {1, H, T});
+    forward.scale = scale;
+    forward.dropout = &dropout;
+    must(vg__cuda_attention_forward(kernels(), &forward));
+    vg_attention_backward_args args = {};
+    float *dqkv_dev = on_device(std::vector<float>(dqkv.size(), NAN));
+    args.dout = tensor(on_device(dout), VG_F32, {1, T, H, D});
+    args.qkv = forward.qkv;
+    args.out = forward.out;
+    args.lse = forward.lse;
+    args.dqkv = tensor(dqkv_dev, VG_F32, {1, T, 3, H, D});
+    args.delta = tensor(on_device(std::vector<float>(lse.size(), NAN)), VG_F32, {1, H, T});
+    args.scale = scale;
+    args.dropout = &dropout;
+    must(vg__cuda_attention_backward(kernels(), &args));
+    std::vector<float> got_out = from_device(out_dev, out.size()), got_lse = from_device(lse_dev, lse.size());
+    std::vector<float> got = from_device(dqkv_dev, dqkv.size());
+    for (size_t n = 0; n < got.size(); n++) expect(got[n], dqkv[n], "a gradient of attention");
+    for (size_t n = 0; n < got_lse.size(); n++) expect(got_lse[n], lse[n], "a log-sum-exp");
+    for (size_t n = 0; n < got_out.size(); n++) expect(got_out[n], out[n], "what attention gives");
+}
+
 /* Work that a second stream hands to the first: with an event, and (the bug) without. */
 void streams(bool with_event)
 {
@@ -357,6 +425,7 @@ int main(int argc, char **argv)
                  {"conv_dw", [] { product(DW, 2, 41, 40, 24, 5); }},
                  {"first", [] { product(ROWS, 1, 70, 1, 8, 9); }},
                  {"narrow_dw", [] { product(DW, 1, 70, 1, 24, 1); }},
+                 {"attention", attention},
                  {"streams", [] { streams(true); }},
                  {"streams_without_event", [] { streams(false); }},
                  {"host_reads_early", host_reads_early},

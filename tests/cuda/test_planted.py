@@ -16,16 +16,20 @@ DEVICE = r"wrote outside its device memory|" + ASAN
 PRODUCTS = ("linear", "linear_dw", "conv", "conv_dw")
 # program (planted_NAME), case, what its output must show
 CASES = [
-    *(("none", case, RIGHT) for case in ("tile", "layernorm", "masked_mse", "tokens", "pool", "masking", "gather", "streams")),
+    *(("none", case, RIGHT) for case in ("tile", "layernorm", "attention", "masked_mse", "tokens", "pool", "masking", "gather", "streams")),
     ("barrier", "tile", RESULT + "|" + RACE),
     ("barrier", "layernorm", RESULT + "|" + RACE),
     ("barrier", "tokens", RESULT + "|" + RACE),
     ("barrier", "pool", RESULT + "|" + RACE),
     ("barrier", "masking", RESULT + "|" + RACE),
+    ("barrier", "attention", RESULT + "|" + RACE),
     ("shared", "tile", SHARED + "|" + RESULT + "|" + RACE),
     ("shared", "layernorm", SHARED + "|" + RACE),
+    ("shared", "attention", SHARED + "|" + RACE),
     ("wait", "tile", RESULT + "|" + RACE),
+    ("wait", "attention", RESULT + "|copies not waited for|" + RACE),
     ("tail", "tile", RESULT + "|" + DEVICE),
+    ("tail", "attention", RESULT),
     ("tail", "masked_mse", RESULT + "|" + DEVICE),
     ("tail", "tokens", RESULT + "|" + DEVICE),
     ("tail", "gather", RESULT + "|" + DEVICE),
