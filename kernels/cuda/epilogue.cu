@@ -57,9 +57,10 @@ template <class T, int W> GPU_KERNEL(WIDTH) unfinish_kernel(gradient<T> a)
                     if (a.dropout.segment) {
                         const uint32_t b = (uint32_t)row / a.R;
                         const int64_t e = (row - (int64_t)b * a.R) * a.O + column;
-                        gpu_coins coins = gpu_no_coins();
+                        float factor[W];
+                        gpu_dropout_factors(factor, a.dropout, b, e);
 #pragma unroll
-                        for (int w = 0; w < W; w++) g[w] *= gpu_dropout_factor(a.dropout, coins, b, e + w);
+                        for (int w = 0; w < W; w++) g[w] *= factor[w];
                     }
                 }
                 gpu_store_floats<T, W>(a.dy + at, g);

@@ -46,9 +46,10 @@ GPU_DEVICE void gpu_end(const gpu_ending<T> &a, float (&sum)[W], uint32_t row, i
     if (a.dropout.segment) {
         const uint32_t b = row / a.R;
         const int64_t e = (int64_t)(row - b * a.R) * a.O + column;
-        gpu_coins coins = gpu_no_coins();
+        float factor[W];
+        gpu_dropout_factors(factor, a.dropout, b, e);
 #pragma unroll
-        for (int w = 0; w < W; w++) sum[w] *= gpu_dropout_factor(a.dropout, coins, b, e + w);
+        for (int w = 0; w < W; w++) sum[w] *= factor[w];
     }
     gpu_store_floats<T, W>(a.y + at, sum);
 }

@@ -29,6 +29,7 @@ template <class T, int W> GPU_KERNEL_BLOCKS(WIDTH, 4) dots_kernel(dots<T> a)
     for (int64_t row = (int64_t)blockIdx.x * WARPS + threadIdx.x / 32; row < a.rows;
          row += (int64_t)gridDim.x * WARPS) {
         float sum[1] = {};
+#pragma unroll 2
         for (int64_t c = lane * W; c < a.C; c += 32 * W) {
             float m[W], v[W];
             gpu_load_floats<T, W>(m, a.matrix + row * a.C + c);
