@@ -150,15 +150,14 @@ static void check(vg__product p, const exact *e, bool shifted)
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) free(take(inputs[i]));
 }
 
-/* {B, T, I, O, K}; fewer and smaller where a sanitizer makes everything ten times slower. */
+/* {B, T, I, O, K}; fewer and smaller where a sanitizer makes everything ten times slower. The widest is of
+ * the kind that the gradient of the positions is. */
 static const int sizes[][5] = {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     {1, 70, 40, 72, 1}, {1, 20, 9, 7, 35}, {3, 11, 1, 24, 1}, {1, 40, 1, 8, 65}
 #else
     {1, 150, 72, 136, 1}, {2, 70, 40, 72, 5},  {1, 140, 9, 70, 35}, {2, 33, 16, 24, 101}, {3, 47, 24, 1, 1},
-    {3, 50, 1, 72, 1},    {2, 140, 1, 20, 65}, {1, 200, 1, 72, 99}, {3, 1, 1, 70024, 1} /* as the gradient of
-                                                                                           the positions is
-                                                                                           asked for */
+    {3, 50, 1, 72, 1},    {2, 140, 1, 20, 65}, {1, 200, 1, 72, 99}, {3, 1, 1, 70024, 1}
 #endif
 };
 
