@@ -1,5 +1,4 @@
-/* The backend "cuda": F32 and BF16 on a GPU's memory. No slower backend can fill a gap there, so an operation
- * without an entry makes the registry refuse the backend. */
+/* The backend "cuda": F32 and BF16 on a GPU's memory. */
 #include <stdlib.h>
 
 #include "kernels/backend.h"
@@ -52,29 +51,10 @@ static vg_status create_state(vg_kernels *kernels)
     return VG_OK;
 }
 
-/* The operations that have a kernel so far. */
 static const vg_kernel_table table = {
-    .conv1d_forward = vg__cuda_conv1d_forward,
-    .conv1d_backward = vg__cuda_conv1d_backward,
-    .linear_forward = vg__cuda_linear_forward,
-    .linear_backward = vg__cuda_linear_backward,
-    .attention_forward = vg__cuda_attention_forward,
-    .attention_backward = vg__cuda_attention_backward,
-    .layernorm_forward = vg__cuda_layernorm_forward,
-    .layernorm_backward = vg__cuda_layernorm_backward,
-    .residual_layernorm_forward = vg__cuda_residual_layernorm_forward,
-    .residual_layernorm_backward = vg__cuda_residual_layernorm_backward,
-    .tokens_forward = vg__cuda_tokens_forward,
-    .tokens_backward = vg__cuda_tokens_backward,
-    .pool_forward = vg__cuda_pool_forward,
-    .pool_backward = vg__cuda_pool_backward,
-    .gather = vg__cuda_gather,
-    .mask_forward = vg__cuda_mask_forward,
-    .mask_backward = vg__cuda_mask_backward,
-    .masked_mse = vg__cuda_masked_mse,
-    .bce = vg__cuda_bce,
-    .grad_norm = vg__cuda_grad_norm,
-    .adamw = vg__cuda_adamw,
+#define VG_KERNEL(op, summary) .op = vg__cuda_##op,
+#include "kernels/kernels.def"
+#undef VG_KERNEL
 };
 
 const vg_backend vg__backend_cuda = {

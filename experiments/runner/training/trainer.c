@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/signals.h"
 #include "datasets/loader.h"
+#include "experiments/runner/training/replay.h"
 #include "experiments/runner/training/residence.h"
 
 /* What the loop holds while it runs. */
@@ -18,6 +19,7 @@ typedef struct loop {
     vg_model *model;
     vg_optimizer *optimizer;
     vg_loader *loader;
+    vg_replay replay;
     vg_resident corpus; /* while `resident` points to it */
     const vg_resident *resident;
     vg_schedule schedule;
@@ -139,8 +141,7 @@ static vg_status train_step(loop *l, const vg_batch *batch)
         int64_t count = batch->count - first < most ? batch->count - first : most;
         vg_model_batch uploaded;
         VG_TRY(place(l->model, l->resident, batch, first, count, labels, &uploaded));
-        VG_TRY(vg_model_forward(l->model, &uploaded, &pass, NULL));
-        VG_TRY(vg_model_backward(l->model));
+        VG_TRY(vg_replay_pass(&l->replay, l->training->machine->device, l->model, &uploaded, &pass));
     }
     double rate = vg_schedule_rate(&l->schedule, l->state.step + 1);
     vg_step done;
@@ -326,6 +327,7 @@ vg_status vg_train(const vg_training *training, vg_trained *out)
 {
     const vg_experiment *e = training->experiment;
     loop l = {.training = training, .state = {.first_loss = NAN, .last_loss = NAN, .best_loss = NAN}};
+    l.replay.off = !e->train.cuda_graph;
     vg_loader_options loading = {.batch_size = e->train.batch_size,
                                  .shuffle = true,
                                  .seed = e->seed,
@@ -358,6 +360,7 @@ vg_status vg_train(const vg_training *training, vg_trained *out)
     *out = (vg_trained){.model = l.model, .state = l.state};
     l.model = NULL;
 out:
+    vg_replay_free(&l.replay);
     vg_tracker_close(&l.tracker);
     vg_resident_free(&l.corpus);
     vg_optimizer_destroy(l.optimizer);
