@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds an image with docker, or with buildah or podman where there is no docker.
-#   docker/build.sh [TARGET] [further options of the builder...]     TARGET: cpu
+#   docker/build.sh [TARGET] [further options of the builder...]     TARGET: cpu (default) or cuda
 # BUILDER=buildah chooses; IMAGE=name:tag names the result (default vagus:TARGET).
 set -euo pipefail
 cd "$(dirname "$0")/.."
