@@ -28,7 +28,11 @@ if [ -z "$vagus" ]; then
     step "Packages and program"
     docker/install-packages.sh build
     mkdir -p build/release
-    for command in "cmake --preset release -DVAGUS_TESTS=OFF" "cmake --build build/release --target vagus -j $(nproc)"; do
+    # The kernels for GPUs take minutes to compile: those of this machine's GPU only, and none where there is no GPU.
+    gpu="$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -cd 0-9 || true)"
+    cuda="-DVAGUS_CUDA=OFF"
+    [ -z "$gpu" ] || cuda="-DVAGUS_CUDA=AUTO -DVAGUS_CUDA_ARCHITECTURES=$gpu"
+    for command in "cmake --preset release -DVAGUS_TESTS=OFF $cuda" "cmake --build build/release --target vagus -j $(nproc)"; do
         echo "\$ $command"
         if ! $command >build/release/quickstart.log 2>&1; then
             tail -n 40 build/release/quickstart.log >&2

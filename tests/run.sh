@@ -16,6 +16,8 @@ Environment:
   VAGUS_TEST_DATA=DIR  real recordings (tests/README.md says which); tests that need them are skipped without
   VAGUS_TEST_SEED=N    replays the seed that a failed test printed
   VAGUS_SKIP_PACKAGES=1  installs nothing
+  VAGUS_CUDA=OFF       without nvcc: the kernels for GPUs run on their emulator all the same
+  VAGUS_CUDA_ARCHITECTURES=90  machine code for these alone, where there is an nvcc (default 80;86;89;90;100)
   OMP_NUM_THREADS=N    threads of one test (default 2)
 Exit: 0 all that ran passed; 1 a failure, no test at all, or fewer than there are; 2 usage.
 END
@@ -62,7 +64,8 @@ if [ $list = 1 ]; then docker/install-packages.sh build test cuda >&2; else dock
 build="build/$preset"
 jobs="$(nproc)"
 mkdir -p "$build"
-quietly configure "$build/configure.log" cmake --preset "$preset" -DVAGUS_TESTS=ON
+quietly configure "$build/configure.log" cmake --preset "$preset" -DVAGUS_TESTS=ON -DVAGUS_CUDA="${VAGUS_CUDA:-AUTO}" \
+    -DVAGUS_CUDA_ARCHITECTURES="${VAGUS_CUDA_ARCHITECTURES:-80;86;89;90;100}"
 if [ $list = 1 ]; then
     ctest --test-dir "$build" --show-only=json-v1 | python3 tests/support/report.py list "${patterns[@]}"
     exit

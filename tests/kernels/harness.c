@@ -649,12 +649,13 @@ static void check_same(const harness_backend *backend, vg_kernel_id id, const re
                      backend->kernels->backend, label, what, operations[id].fields[i].name);
 }
 
-/* All orders for what is small, three for what is not. */
+/* All orders for what is small, three for what is not, one for what is large. */
 static int orders_for(const harness_backend *backend, const result *r)
 {
     size_t elements = 0;
     for (int i = 0; i < MAX_FIELDS; i++) elements += r->count[i];
-    return elements > 20000 && backend->orders > 3 ? 3 : backend->orders;
+    int most = elements > 100000 ? 1 : elements > 20000 ? 3 : backend->orders;
+    return backend->orders < most ? backend->orders : most;
 }
 
 /* The same on two threads, twice; `one` is what a single thread gave. */
@@ -711,10 +712,13 @@ void harness_check(vg_kernel_id id, const void *template, const char *label)
     for (int backend = 0; backend < backend_count; backend++) check_backend(backend, id, template, label);
 }
 
+int harness_refusals(vg_kernel_id id)
+{
+    return refusals[id];
+}
+
 void harness_summary(void)
 {
-    for (int i = 0; i < VG_KERNEL_COUNT; i++)
-        assert_true(refusals[i] > 0 || !harness_serves((vg_kernel_id)i));
     for (int i = 0; i < backend_count; i++) {
         int own = 0;
         const vg_kernels *kernels = backends[i].kernels;

@@ -69,6 +69,9 @@ vg_status harness_call(vg_kernels *kernels, vg_kernel_id id, const void *args);
  * is changed, or two runs differ. `label` goes into the message. */
 void harness_check(vg_kernel_id id, const void *args, const char *label);
 
+/* Cases whose arguments were spoilt one by one, and refused. */
+int harness_refusals(vg_kernel_id id);
+
 /* One line for each backend: how near it came to its tolerance. */
 void harness_summary(void);
 

@@ -203,10 +203,10 @@ static void case_linear_backward(void)
 
 /* {B, T, H, D, spread of the values: a large one makes the softmax choose} */
 static const int attention_sizes[][5] = {
-    {2, 1, 1, 8, 1},    {2, 2, 3, 5, 1},    {1, 97, 2, 32, 1}, {1, 33, 2, 64, 1}, {2, 40, 1, 128, 1},
-    {2, 65, 2, 7, 3},   {1, 130, 1, 1, 1},  {3, 17, 4, 8, 8},  {0, 3, 2, 8, 1},   {1, 0, 2, 8, 1},
-    {1, 1281, 1, 8, 1}, {1, 257, 1, 32, 4}, {1, 1, 2, 64, 1},  {1, 2, 1, 128, 1}, {2, 97, 1, 64, 2},
-    {1, 97, 1, 128, 3}, {2, 5, 1, 160, 2}};
+    {2, 1, 1, 8, 1},    {2, 2, 3, 5, 1},     {1, 97, 2, 32, 1},   {1, 33, 2, 64, 1},    {2, 40, 1, 128, 1},
+    {2, 65, 2, 7, 3},   {1, 130, 1, 1, 1},   {3, 17, 4, 8, 8},    {0, 3, 2, 8, 1},      {1, 0, 2, 8, 1},
+    {1, 1281, 1, 8, 1}, {1, 1281, 1, 32, 1}, {1, 1281, 1, 64, 1}, {1, 1281, 1, 128, 1}, {1, 257, 1, 32, 4},
+    {1, 1, 2, 64, 1},   {1, 2, 1, 128, 1},   {2, 97, 1, 64, 2},   {1, 97, 1, 128, 3},   {2, 5, 1, 160, 2}};
 
 /* Values that bf16 and tf32 have too, so that no run rounds them. */
 static void to_bf16(vg_tensor tensor)
@@ -703,7 +703,7 @@ static void case_adamw(void)
         if (!harness_serves(VG_KERNEL_##op)) skip();                                                         \
         checks = 0;                                                                                          \
         case_##op();                                                                                         \
-        assert_true(checks > 0);                                                                             \
+        assert_true(checks > 0 && harness_refusals(VG_KERNEL_##op) > 0);                                     \
         printf("%-28s %d calls\n", #op, checks);                                                             \
     }
 #include "kernels/kernels.def"
