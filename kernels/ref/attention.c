@@ -14,6 +14,16 @@ static real product(const vg_tensor *a, int64_t i, const vg_tensor *b, int64_t j
     return sum;
 }
 
+/* The same, last term first. For rowsum(dout * out): where one weight of a row is nearly 1 it and dout.v are
+ * nearly the same sum, and in the float twin they would cancel to the last bit by being summed alike, which
+ * no way of computing them apart from each other gives. */
+static real product_backwards(const vg_tensor *a, int64_t i, const vg_tensor *b, int64_t j, int64_t n)
+{
+    real sum = 0;
+    for (int64_t d = n - 1; d >= 0; d--) sum += load(a, i + d) * load(b, j + d);
+    return sum;
+}
+
 vg_status REF(attention_forward)(vg_kernels *kernels, const vg_attention_forward_args *args)
 {
     (void)kernels;
@@ -65,7 +75,7 @@ vg_status REF(attention_backward)(vg_kernels *kernels, const vg_attention_backwa
             for (int64_t n = 0; n < T * 3 * D; n++) sums[n] = 0;
             for (int64_t i = 0; i < T; i++) {
                 int64_t token = ((b * T + i) * H + h) * D, row = (b * H + h) * T + i;
-                real delta = product(&args->dout, token, &args->out, token, D);
+                real delta = product_backwards(&args->dout, token, &args->out, token, D);
                 store(&args->delta, row, delta);
                 for (int64_t j = 0; j < T; j++) {
                     int64_t q = at(qkv, b, i, 0, h), k = at(qkv, b, j, 1, h), v = at(qkv, b, j, 2, h);
