@@ -335,6 +335,8 @@ typedef struct vg_cuda_report {
     char driver[16];        /* the newest CUDA that the driver knows; "": there is no driver */
     int gpus;               /* that this process can see */
     char problem[512];      /* why there are none; "" when there are */
+    char cublaslt[600];     /* "13.1.0 from FILE", or why it is not there; "" where nothing is built */
+    char cudnn[600];
 } vg_cuda_report;
 VG_API void vg_cuda_look(vg_cuda_report *out);
 

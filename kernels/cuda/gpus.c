@@ -5,6 +5,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/library.h"
 
 /* The architectures that the kernels were compiled for, as the build was told: machine code of each, and PTX
  * of the last, which newer GPUs compile for themselves. */
@@ -120,6 +121,22 @@ vg_status vg__cuda_gpu(int number, vg_gpu *out)
         number, out->name, out->compute / 10, out->compute % 10, list, way_out);
 }
 
+/* A library by what its file alone tells, since it starts on a GPU only: one that lies there and does not
+ * start is in the notes of the backend. */
+static void look_for(const char *soname, const char *version_function, char *text, size_t size)
+{
+    vg__library library;
+    vg__function function;
+    if (vg__library_open(soname, &version_function, &function, 1, &library) != VG_OK) {
+        snprintf(text, size, "%s", vg_cause());
+        return;
+    }
+    const size_t version = ((size_t(*)(void))function)(); /* 130100 is 13.1.0 */
+    snprintf(text, size, "%zu.%zu.%zu from %s", version / 10000, version / 100 % 100, version % 100,
+             library.path);
+    vg__library_close(&library);
+}
+
 void vg__cuda_look(vg_cuda_report *out)
 {
     *out = (vg_cuda_report){.built = true};
@@ -129,4 +146,6 @@ void vg__cuda_look(vg_cuda_report *out)
     if (vg__cuda_driver_present() && cudaDriverGetVersion(&driver) == cudaSuccess)
         memcpy(out->driver, vg__cuda_version_text(driver).text, sizeof out->driver);
     if (vg__cuda_count(&out->gpus) != VG_OK) snprintf(out->problem, sizeof out->problem, "%s", vg_cause());
+    look_for("libcublasLt.so.13", "cublasLtGetVersion", out->cublaslt, sizeof out->cublaslt);
+    look_for("libcudnn.so.9", "cudnnGetVersion", out->cudnn, sizeof out->cudnn);
 }

@@ -31,6 +31,9 @@ def doctor(**machine):
             assert list(device["served_by"]) == OPERATIONS, device
     if told["cuda"]["problem"] and told["cuda"]["built"]:
         assert told["cuda"]["problem"] in text, text
+    for library in ("cublaslt", "cudnn"):
+        found = told["cuda"][library]
+        assert told["cuda"]["built"] == bool(found) and (found or "") in text, text
     assert told["devices"][0]["name"] == "cpu" and set(told["devices"][0]["served_by"].values()) == {"cpu"}
     return told
 
@@ -52,6 +55,8 @@ def on_emulated_machines():
     for device in told["devices"][1:]:
         assert set(device["served_by"].values()) == {"cuda"} and device["notes"], device
         assert device["compute_capability"] == 9.0 and device["memory"] == 512 << 20, device
+
+    assert "libcublasLt.so" in told["cuda"]["cublaslt"] and "libcudnn.so" in told["cuda"]["cudnn"], told
 
     told = doctor(EMULATED_COMPUTE=75)
     assert served(told) == ["cpu"] and "7.5" in told["devices"][1]["problem"], told

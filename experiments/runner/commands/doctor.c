@@ -123,6 +123,10 @@ static void print_findings(const findings *f)
         if (d->kernels && d->kernels->notes) line("", d->kernels->notes);
     }
     if (f->count == 1) printf("  %-12s none: %s\n", "GPUs", f->cuda.problem);
+    if (f->cuda.built) {
+        line("cuBLASLt", f->cuda.cublaslt);
+        line("cuDNN", f->cuda.cudnn);
+    }
     if (*f->devices[0].problem) line("cpu", f->devices[0].problem);
 
     print_row(f, "served on", -1);
@@ -167,6 +171,8 @@ static vg_status print_json(const findings *f)
     vg_json_put_string(&json, "architectures", f->cuda.built ? f->cuda.architectures : NULL);
     vg_json_put_string(&json, "driver", *f->cuda.driver ? f->cuda.driver : NULL);
     vg_json_put_string(&json, "problem", *f->cuda.problem ? f->cuda.problem : NULL);
+    vg_json_put_string(&json, "cublaslt", f->cuda.built ? f->cuda.cublaslt : NULL);
+    vg_json_put_string(&json, "cudnn", f->cuda.built ? f->cuda.cudnn : NULL);
     vg_json_end(&json);
     vg_json_begin_array(&json, "devices");
     for (int i = 0; i < f->count; i++) put_device(&json, &f->devices[i]);
