@@ -277,9 +277,12 @@ struct in_tf32 {
     }
 };
 
-/* True float, for checking: a lane computes its own elements of the same layout. */
+/* True float, for checking: a lane computes its own elements of the same layout. Sums are of sums of TERMS
+ * products, for a quarter more instructions: over a thousand keys the rounding of as many additions would
+ * show, in a row where few of them have all the weight. */
 struct in_float {
     typedef float element;
+    enum { TERMS = 4 };
     template <int D, int M, bool KEPT> using rows = float_rows<D, M>;
 
     template <int D, int M, int N, bool KEPT>
@@ -289,7 +292,7 @@ struct in_float {
         const int lane = threadIdx.x % 32, g = lane / 4, q = lane % 4;
         const float *from = own.at + g * S, *row = tile + 2 * q * S;
 #pragma unroll 2
-        for (int k = 0; k < D; k += 4) {
+        for (int k = 0; k < D; k += TERMS) {
             gpu_vector<float> a[M][2];
 #pragma unroll
             for (int m = 0; m < M; m++)
@@ -304,9 +307,13 @@ struct in_float {
 #pragma unroll
                     for (int m = 0; m < M; m++)
 #pragma unroll
-                        for (int half = 0; half < 2; half++)
+                        for (int half = 0; half < 2; half++) {
+                            const gpu_vector<float> &mine = a[m][half];
+                            float sum = mine.at[0] * b.at[0];
 #pragma unroll
-                            for (int i = 0; i < 4; i++) s[m][n][2 * half + c] += a[m][half].at[i] * b.at[i];
+                            for (int i = 1; i < TERMS; i++) sum += mine.at[i] * b.at[i];
+                            s[m][n][2 * half + c] += sum;
+                        }
                 }
         }
     }
@@ -319,24 +326,33 @@ struct in_float {
         const int lane = threadIdx.x % 32, q = lane % 4;
 #pragma unroll
         for (int n = 0; n < N / 8; n++)
+        /* One turn at a time: what two load would not fit into the registers beside dk and dv of D 128. */
+#pragma unroll 1
+            for (int k = 0; k < 8; k += TERMS) {
+                float a[TERMS][M][2]; /* columns k and on of both rows, each by one lane that has them */
 #pragma unroll
-            for (int k = 0; k < 8; k++) {
-                float a[M][2]; /* column k of both rows, by one lane that has them */
+                for (int e = 0; e < TERMS; e++)
 #pragma unroll
-                for (int m = 0; m < M; m++) {
-                    const float mine[2] = {p[m][n][k % 2], p[m][n][2 + k % 2]};
-                    uint64_t both;
-                    memcpy(&both, mine, 8);
-                    both = gpu_shuffle(both, lane - q + k / 2);
-                    memcpy(a[m], &both, 8);
-                }
+                    for (int m = 0; m < M; m++) {
+                        const float mine[2] = {p[m][n][e % 2], p[m][n][2 + e % 2]};
+                        uint64_t both;
+                        memcpy(&both, mine, 8);
+                        both = gpu_shuffle(both, lane - q + (k + e) / 2);
+                        memcpy(a[e][m], &both, 8);
+                    }
                 const float *row = tile + (8 * n + k) * S + 2 * q;
 #pragma unroll
                 for (int j = 0; j < D / 8; j++)
 #pragma unroll
                     for (int m = 0; m < M; m++)
 #pragma unroll
-                        for (int i = 0; i < 4; i++) o[m][j][i] += a[m][i / 2] * row[8 * j + i % 2];
+                        for (int i = 0; i < 4; i++) {
+                            float sum = a[0][m][i / 2] * row[8 * j + i % 2];
+#pragma unroll
+                            for (int e = 1; e < TERMS; e++)
+                                sum += a[e][m][i / 2] * row[e * S + 8 * j + i % 2];
+                            o[m][j][i] += sum;
+                        }
             }
     }
 };
