@@ -49,8 +49,10 @@ foreach(source ${VAGUS_CUDA_SOURCES})
     set(object ${CMAKE_CURRENT_BINARY_DIR}/cuda/${name}.o)
     add_custom_command(OUTPUT ${object}
         COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_CURRENT_BINARY_DIR}/cuda
-        COMMAND ${CMAKE_C_COMPILER_LAUNCHER} ${VAGUS_NVCC} ${flags} ${chosen} ${codes}
+        COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/cuda/compile.sh ${CMAKE_CURRENT_BINARY_DIR}/cuda/${name}.costs
+            ${CMAKE_C_COMPILER_LAUNCHER} ${VAGUS_NVCC} -Xptxas=-v ${flags} ${chosen} ${codes}
             -MD -MF ${object}.d -c ${source} -o ${object}
+        BYPRODUCTS ${CMAKE_CURRENT_BINARY_DIR}/cuda/${name}.costs
         DEPENDS ${source} DEPFILE ${object}.d COMMENT "nvcc ${name}.cu" VERBATIM)
     list(APPEND objects ${object})
 endforeach()
