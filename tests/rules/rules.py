@@ -231,7 +231,7 @@ def listed_words(root, folder):
 
 
 def rule_registered(root):
-    found = 0
+    found, words = 0, {}
     for path in project_files(root, (".c", ".cpp", ".cu", ".py", ".sh")):
         name = path.rsplit("/", 1)[-1]
         if path.startswith("tests/") and path.endswith((".py", ".sh")):
@@ -240,7 +240,10 @@ def rule_registered(root):
         elif not path.endswith((".c", ".cpp", ".cu")):
             continue
         found += 1
-        if (root / path).resolve().as_posix() not in listed_words(root, path.rsplit("/", 1)[0]):
+        folder = path.rsplit("/", 1)[0]
+        if folder not in words:
+            words[folder] = listed_words(root, folder)
+        if (root / path).resolve().as_posix() not in words[folder]:
             what = "test" if path.startswith("tests/") else "source"
             yield f"{path}: this {what} stands in no CMakeLists.txt, so it is never {'run' if what == 'test' else 'built'}"
     if found == 0:
