@@ -1,4 +1,4 @@
-/* Who multiplies: our own kernels (products.h), cuBLASLt or cuDNN. linear.cu and conv.cu call the functions
+/* Who multiplies: our own kernels (products.h), cuBLASLt or cuDNN. layers.cu calls the functions
  * below in the place of vg__own_*; README.md of this folder says which goes where and why.
  *
  * Settings, from the environment when the backend is created:

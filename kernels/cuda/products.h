@@ -1,6 +1,6 @@
 /* The matrix products of linear layers and convolutions by our own kernels, and the element-wise passes round
  * them for whoever multiplies by a library instead. Everything is queued on the backend's stream; pointers
- * are the device's. The entries (linear.cu, conv.cu) check the arguments, ask for scratch once, and choose
+ * are the device's. The entries (layers.cu) check the arguments, ask for scratch once, and choose
  * who multiplies:
  *
  *     forward   vg__own_forward                     or  library product with bias, then vg__cuda_finish

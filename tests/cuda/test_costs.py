@@ -129,7 +129,7 @@ def main():
         print(f"{kept.name} was not written with {version}: costs are not compared, spills are")
     for failure in failures:
         print("FAILED " + failure)
-    print(f"{len(table)} kernels on {', '.join('sm_' + a for a in sorted(built, key=len))}: {len(failures)} failures")
+    print(f"{len(table)} kernels on {', '.join('sm_' + a for a in sorted(built, key=lambda a: (len(a), a)))}: {len(failures)} failures")
     return 1 if failures or not table else 0
 
 
