@@ -108,7 +108,7 @@ def main():
     if not shutil.which(nvcc):
         print("skipped: built without nvcc")
         return 77
-    release = re.search(r"release (\S+),", subprocess.run([nvcc, "--version"], capture_output=True, text=True).stdout)
+    release = re.search(r"V(\d\S+)", subprocess.run([nvcc, "--version"], capture_output=True, text=True).stdout)
     version = f"nvcc {release[1] if release else 'of unknown version'}"
     failures = []
     table = costs(folder, root, failures)
