@@ -1,8 +1,5 @@
 #include "tests/cuda/emulated.h"
 
-#include <stdlib.h>
-
-#include "kernels/backend.h"
 #include "kernels/cuda/cuda.h"
 
 static vg_status fresh_scratch(vg__cuda *cuda, size_t bytes, void **out)
@@ -22,19 +19,10 @@ vg_device *emulated_device_create(void)
     return device;
 }
 
-/* Not by vg_kernels_create(), which refuses a backend that has gaps. */
 vg_kernels *emulated_kernels_create(vg_device *device)
 {
-    vg_kernels *kernels = calloc(1, sizeof *kernels);
-    VG_ASSERT(kernels);
-    kernels->table = *vg__backend_cuda.table;
-    kernels->backend = vg__backend_cuda.name;
-    kernels->device = device;
-#define VG_KERNEL(op, summary)                                                                               \
-    if (kernels->table.op) kernels->served_by[VG_KERNEL_##op] = kernels->backend;
-#include "kernels/kernels.def"
-#undef VG_KERNEL
-    VG_ASSERT(vg__backend_cuda.create_state(kernels) == VG_OK);
+    vg_kernels *kernels;
+    VG_ASSERT(vg_kernels_create(device, "cuda", true, &kernels) == VG_OK);
     vg__cuda_of(kernels)->scratch = fresh_scratch;
     return kernels;
 }

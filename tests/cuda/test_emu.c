@@ -147,7 +147,7 @@ static void test_complaints(void **state)
 static void test_memory(void **state)
 {
     (void)state;
-    float got[3] = {0};
+    float got[3] = {0}, longer[4] = {0};
     float *memory = to_device(NULL, sizeof got);
     assert_true((uintptr_t)memory % 256 == 0);
     assert_ok(vg_device_copy(device, got, memory, sizeof got, VG_COPY_TO_HOST));
@@ -158,7 +158,7 @@ static void test_memory(void **state)
     assert_ok(vg_device_copy(device, got, memory, sizeof got, VG_COPY_TO_HOST));
     assert_ok(vg_device_synchronize(device));
     assert_true(got[0] == 0 && got[2] == 0);
-    assert_fails(vg_device_copy(device, memory, got, sizeof got + 4, VG_COPY_TO_DEVICE), VG_ERR_DEVICE,
+    assert_fails(vg_device_copy(device, memory, longer, sizeof longer, VG_COPY_TO_DEVICE), VG_ERR_DEVICE,
                  "invalid argument");
     assert_fails(vg_device_copy(device, got, got, sizeof got, VG_COPY_TO_DEVICE), VG_ERR_DEVICE,
                  "invalid argument");
