@@ -4,9 +4,9 @@
     test_costs.py FOLDER ROOT NVCC [--update]
 
 FOLDER holds a report NAME.costs for each .cu file (kernels/cuda/compile.sh). A kernel that spills registers to memory
-fails, and so does one whose cost is not the one that kernels/cuda/RESOURCES.md has for it, if that was written with the
-same nvcc; a build for fewer architectures is compared in those. --update writes the file anew, from a build for all of
-them. Without an nvcc (NVCC empty or -NOTFOUND) it is skipped."""
+fails, and so does one whose cost is far from the one that kernels/cuda/RESOURCES.md has for it, if that was written with
+the same nvcc; a build for fewer architectures is compared in those. --update writes the file anew, from a build for all
+of them. Without an nvcc (NVCC empty or -NOTFOUND) it is skipped."""
 
 import pathlib
 import re
@@ -24,6 +24,8 @@ is asked for at the launch and depends on the shape. A kernel that spills fails 
 here was run on a GPU.**
 
 """
+# Two runs of the same nvcc on the same file were seen to differ by a register. A GPU hands registers out by eights.
+LOOSE = 8
 ENTRY = re.compile(r"Compiling entry function '(\w+)' for 'sm_(\w+)'.*?(\d+) bytes spill stores, (\d+) bytes spill loads"
                    r".*?Used (\d+) registers([^\n]*)", re.S)
 
@@ -92,7 +94,8 @@ def differences(kept, table):
         if not before or not now:
             yield f"{key[0]}: {key[1]} is {'new' if now else 'gone'}"
             continue
-        changed = [f"sm_{a} {before[0].get(a, 'none')} -> {r}" for a, r in now[0].items() if before[0].get(a) != r]
+        changed = [f"sm_{a} {before[0].get(a, 'none')} -> {r}" for a, r in now[0].items()
+                   if a not in before[0] or abs(int(before[0][a]) - int(r)) > LOOSE]
         if before[1] != now[1]:
             changed.append(f"shared {before[1]} -> {now[1]}")
         if changed:
