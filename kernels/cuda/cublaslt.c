@@ -42,25 +42,7 @@
     X(cublasLtMatrixLayoutCreate)                                                                            \
     X(cublasLtMatrixLayoutDestroy)
 
-/* The functions under their own names, found by name; `all` sees them as the loader does. */
-typedef union functions {
-#define MEMBER(name) __typeof__(&name) name;
-    struct {
-        FUNCTIONS(MEMBER)
-    } by;
-#undef MEMBER
-#define ONE(name) +1
-    vg__function all[0 FUNCTIONS(ONE)];
-#undef ONE
-} functions;
-
-static const char *const names[] = {
-#define NAME(name) #name,
-    FUNCTIONS(NAME)
-#undef NAME
-};
-enum { FUNCTION_COUNT = sizeof names / sizeof *names };
-_Static_assert(sizeof(functions) == FUNCTION_COUNT * sizeof(vg__function), "a table of functions alone");
+VG__LIBRARY_TABLE(FUNCTIONS);
 
 /* NVIDIA's advice for Hopper; a plan says how much of it is really used. */
 enum { MOST_WORKSPACE = 32 << 20, ALIGNMENT = 16 };

@@ -35,24 +35,7 @@
     X(cudnnBackendFinalize)                                                                                  \
     X(cudnnBackendExecute)
 
-typedef union functions {
-#define MEMBER(name) __typeof__(&name) name;
-    struct {
-        FUNCTIONS(MEMBER)
-    } by;
-#undef MEMBER
-#define ONE(name) +1
-    vg__function all[0 FUNCTIONS(ONE)];
-#undef ONE
-} functions;
-
-static const char *const names[] = {
-#define NAME(name) #name,
-    FUNCTIONS(NAME)
-#undef NAME
-};
-enum { FUNCTION_COUNT = sizeof names / sizeof *names };
-_Static_assert(sizeof(functions) == FUNCTION_COUNT * sizeof(vg__function), "a table of functions alone");
+VG__LIBRARY_TABLE(FUNCTIONS);
 
 /* How many of the heuristic's proposals are looked at, and the largest workspace: what a proposal wants
  * beyond it is better spent on a larger batch. */

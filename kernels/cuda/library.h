@@ -34,6 +34,23 @@ void vg__library_close(vg__library *library); /* {0} is fine */
  * brings files back. For the tests. */
 void vg__library_stand_in(const char *soname, vg__function (*resolve)(const char *name));
 
+/* The table of a library's functions, in C, from an X-macro list of their names: the type `functions`, where
+ * `by` has them under their own names and `all` as the loader sees them; `names`; and FUNCTION_COUNT. Ends
+ * with a semicolon. */
+#define VG__LIBRARY_MEMBER(name) __typeof__(&name) name;
+#define VG__LIBRARY_ONE(name)    +1
+#define VG__LIBRARY_NAME(name)   #name,
+#define VG__LIBRARY_TABLE(LIST)                                                                              \
+    typedef union functions {                                                                                \
+        struct {                                                                                             \
+            LIST(VG__LIBRARY_MEMBER)                                                                         \
+        } by;                                                                                                \
+        vg__function all[0 LIST(VG__LIBRARY_ONE)];                                                           \
+    } functions;                                                                                             \
+    static const char *const names[] = {LIST(VG__LIBRARY_NAME)};                                             \
+    enum { FUNCTION_COUNT = sizeof names / sizeof *names };                                                  \
+    _Static_assert(sizeof(functions) == FUNCTION_COUNT * sizeof(vg__function), "a table of functions alone")
+
 #ifdef __cplusplus
 }
 #endif

@@ -12,8 +12,8 @@ extern "C" {
 vg_device *emulated_device_create(void);
 
 /* The backend with scratch of exactly the bytes that a call may use, and new for each call: what is read
- * before it was written is not-a-number, and what is written past the end meets the guard. Entries without a
- * kernel are NULL. Destroyed by vg_kernels_destroy(), before the device. */
+ * before it was written is not-a-number, and what is written past the end meets the guard. Destroyed by
+ * vg_kernels_destroy(), before the device. */
 vg_kernels *emulated_kernels_create(vg_device *device);
 
 struct CUstream_st *emulated_stream(const vg_kernels *kernels);
