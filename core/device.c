@@ -36,6 +36,24 @@ vg_status vg_device_free_memory(vg_device *device, size_t *bytes)
     return device->ops->free_memory ? device->ops->free_memory(device, bytes) : VG_OK;
 }
 
+vg_status vg_device_side_begin(vg_device *device, void **stream)
+{
+    VG_ASSERT(device->ops->side_begin);
+    return device->ops->side_begin(device, stream);
+}
+
+vg_status vg_device_side_join(vg_device *device)
+{
+    VG_ASSERT(device->ops->side_join);
+    return device->ops->side_join(device);
+}
+
+vg_status vg_device_finished(vg_device *device, bool *done)
+{
+    VG_ASSERT(device->ops->finished);
+    return device->ops->finished(device, done);
+}
+
 bool vg_device_records(const vg_device *device)
 {
     return device->ops->record_begin != NULL;

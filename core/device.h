@@ -30,6 +30,11 @@ typedef struct vg_device_ops {
     void (*destroy)(vg_device *device);
     vg_status (*free_memory)(vg_device *device, size_t *bytes); /* that can still be allocated; optional */
 
+    /* Work beside the first order (see below); all three or none. */
+    vg_status (*side_begin)(vg_device *device, void **stream);
+    vg_status (*side_join)(vg_device *device);
+    vg_status (*finished)(vg_device *device, bool *done);
+
     /* Recording (see below); all five or none. */
     vg_status (*record_begin)(vg_device *device);
     vg_status (*record_end)(vg_device *device, vg_recording **out);
@@ -62,6 +67,15 @@ VG_NODISCARD VG_API vg_status vg_device_synchronize(vg_device *device);
 /* How much can still be allocated; SIZE_MAX when the device does not know, as the host does not. For messages
  * and estimates only: others may be faster to take it. */
 VG_NODISCARD VG_API vg_status vg_device_free_memory(vg_device *device, size_t *bytes);
+
+/* A second order of work beside the first, for libraries that queue their own work (NCCL). begin: what is
+ * queued on *stream (a cudaStream_t) from now on runs after all that the device was given so far. join: what
+ * the device is given from now on runs after all that the stream was given. Neither waits, and both can be
+ * recorded. finished: whether all of it has run, asked without waiting; an error that it came upon is told as
+ * by vg_device_synchronize(). Not on the host (asserted). */
+VG_NODISCARD VG_API vg_status vg_device_side_begin(vg_device *device, void **stream);
+VG_NODISCARD VG_API vg_status vg_device_side_join(vg_device *device);
+VG_NODISCARD VG_API vg_status vg_device_finished(vg_device *device, bool *done);
 
 /* Work that is the same each time, queued at the price of one call. Between begin and end whatever is queued
  * is kept and not run: operations, zeroes and copies on the device, with the addresses and numbers they had.

@@ -22,7 +22,8 @@ extern "C" {
     X(ERR_UNSUPPORTED, -8, "not supported")                                                                  \
     X(ERR_DEVICE, -9, "the device or its library failed")                                                    \
     X(ERR_NUMERIC, -10, "a number is not finite")                                                            \
-    X(ERR_PREEMPTED, -11, "stopped on request, resumable")
+    X(ERR_PREEMPTED, -11, "stopped on request, resumable")                                                   \
+    X(ERR_PEER, -12, "another rank of the run is lost or silent")
 
 typedef enum vg_status {
 #define VG_STATUS_ENUM(name, code, text) VG_##name = (code),

@@ -24,7 +24,7 @@
 #include <string.h>
 
 #include "core/log.h"
-#include "kernels/cuda/library.h"
+#include "core/library.h"
 
 #define FUNCTIONS(X)                                                                                         \
     X(cublasLtCreate)                                                                                        \

@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "core/log.h"
-#include "kernels/cuda/library.h"
+#include "core/library.h"
 
 #define FUNCTIONS(X)                                                                                         \
     X(cudnnGetVersion)                                                                                       \

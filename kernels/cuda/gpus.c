@@ -5,7 +5,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cuda/device.h"
-#include "kernels/cuda/library.h"
+#include "core/library.h"
 
 /* The architectures that the kernels were compiled for, as the build was told: machine code of each, and PTX
  * of the last, which newer GPUs compile for themselves. */

@@ -1,6 +1,6 @@
 #include "tests/cuda/stand_ins.h"
 
-#include "kernels/cuda/library.h"
+#include "core/library.h"
 
 vg__function cublaslt_function(const char *name);
 vg__function cudnn_function(const char *name);

@@ -1,4 +1,4 @@
-/* Naive stand-ins for cuBLASLt and cuDNN behind the project's wrappers (kernels/cuda/library.h): plain loops
+/* Naive stand-ins for cuBLASLt and cuDNN behind the project's wrappers (core/library.h): plain loops
  * on emulated device memory, run when the stream comes to them. They refuse what the real libraries refuse
  * (a leading dimension shorter than a row, an attribute of the wrong size, a descriptor that was not
  * finalised, an address less aligned than promised, a workspace that is too small) and some of what those

@@ -1,8 +1,9 @@
 #define _GNU_SOURCE /* dladdr */
-#include "kernels/cuda/library.h"
+#include "core/library.h"
 
 #include <dlfcn.h>
 #include <glob.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,13 @@ void vg__library_stand_in(const char *soname, vg__function (*resolve)(const char
             return;
         }
     VG_ASSERT(!"room for a stand-in");
+}
+
+static bool stand_ins_alone;
+
+void vg__library_stand_ins_alone(void)
+{
+    stand_ins_alone = true;
 }
 
 /* The places to look at, in order. "" is the loader's own search. */
@@ -122,9 +130,8 @@ vg_status vg__library_open(const char *soname, const char *const *names, vg__fun
             snprintf(out->path, sizeof out->path, "a stand-in of %s", soname);
             return VG_OK;
         }
-#ifdef VAGUS_CUDA_EMULATED /* whose memory means nothing to a library that found a GPU */
-    return vg_fail(VG_ERR_NOT_FOUND, "%s has no stand-in on the emulated device", soname);
-#endif
+    if (stand_ins_alone)
+        return vg_fail(VG_ERR_NOT_FOUND, "%s has no stand-in on the emulated device", soname);
     const char *wanted = getenv("VAGUS_CUDA_LIBRARIES");
     if (wanted && !strcmp(wanted, "none"))
         return vg_fail(VG_ERR_NOT_FOUND, "%s is not looked for, since VAGUS_CUDA_LIBRARIES is none", soname);

@@ -1,13 +1,11 @@
-/* Libraries of NVIDIA that are opened while the program runs, so that one binary works with and without them:
- * where they are looked for, and a table of functions by name. The first of these that has the library wins:
- *     $VAGUS_CUDA_LIBRARIES      folders, separated by colons; "none" alone: no library at all
- *     the loader                 ld.so.conf, LD_LIBRARY_PATH
- *     $CUDA_HOME, /usr/local/cuda
- *     $VIRTUAL_ENV, $CONDA_PREFIX: the folders of Python's nvidia-* packages
- * A folder may hold the libraries itself, or be a toolkit (lib64, lib), or Python's site-packages/nvidia.
- * Private to kernels/cuda. */
-#ifndef VAGUS_KERNELS_CUDA_LIBRARY_H
-#define VAGUS_KERNELS_CUDA_LIBRARY_H
+/* Libraries that are opened while the program runs, so that one binary works with and without them: NVIDIA's,
+ * and MPI. Where they are looked for, and a table of functions by name. The first of these that has the
+ * library wins: $VAGUS_CUDA_LIBRARIES      folders, separated by colons; "none" alone: no library at all the
+ * loader                 ld.so.conf, LD_LIBRARY_PATH $CUDA_HOME, /usr/local/cuda $VIRTUAL_ENV, $CONDA_PREFIX:
+ * the folders of Python's nvidia-* packages A folder may hold the libraries itself, or be a toolkit (lib64,
+ * lib), or Python's site-packages/nvidia. For files that cage a foreign library: kernels/cuda, core/group. */
+#ifndef VAGUS_CORE_LIBRARY_H
+#define VAGUS_CORE_LIBRARY_H
 
 #include <stddef.h>
 
@@ -33,6 +31,10 @@ void vg__library_close(vg__library *library); /* {0} is fine */
 /* From now on `soname` is answered by `resolve` (NULL for a name it does not have) instead of a file; NULL
  * brings files back. For the tests. */
 void vg__library_stand_in(const char *soname, vg__function (*resolve)(const char *name));
+
+/* From now on no file is opened at all. For an emulated device, whose memory means nothing to a library that
+ * found a GPU. */
+void vg__library_stand_ins_alone(void);
 
 /* The table of a library's functions, in C, from an X-macro list of their names: the type `functions`, where
  * `by` has them under their own names and `all` as the loader sees them; `names`; and FUNCTION_COUNT. Ends

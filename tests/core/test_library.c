@@ -1,4 +1,4 @@
-/* Where libraries are looked for (kernels/cuda/library.h), and what is said when none will do. The libraries
+/* Where libraries are looked for (core/library.h), and what is said when none will do. The libraries
  * are two of our own, linked into folders laid out as toolkits and Python's packages are. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
-#include "kernels/cuda/library.h"
+#include "core/library.h"
 #include "tests/support/support.h"
 
 static const char soname[] = "libvagus_sample.so.7";
