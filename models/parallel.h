@@ -74,8 +74,9 @@ VG_NODISCARD VG_API vg_status vg_parallel_broadcast(vg_parallel *parallel, const
 VG_NODISCARD VG_API vg_status vg_parallel_sum_pieces(vg_parallel *parallel, const char *what,
                                                      vg_tensor values);
 
-/* Rank 0's values and masters reach all: after it has loaded weights. */
-VG_NODISCARD VG_API vg_status vg_parallel_share_weights(vg_parallel *parallel);
+/* Rank 0's values and masters reach all ranks of a group: after it has loaded weights. Needs no vg_parallel,
+ * since weights are loaded after a training too. */
+VG_NODISCARD VG_API vg_status vg_parallel_share_weights(vg_group *group, vg_parameters *parameters);
 
 /* ERR_NUMERIC when the ranks' weights are not the same bits, naming a rank: a sign of broken memory or of a
  * library that sums in an order of chance. Reads all weights; for checkpoints. */
