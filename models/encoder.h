@@ -28,7 +28,8 @@ typedef struct vg_encoder_ops {
     vg_status (*forward)(vg_encoder *encoder, const vg_run *run, vg_tensor signal);
 
     /* Reads the gradient of the features from `dfeatures` (undefined afterwards), adds to the parameters'
-     * gradients and writes `dsignal` (B, T) when it was asked for. */
+     * gradients and writes `dsignal` (B, T) when it was asked for. May tell with vg__complete() how far it
+     * is, so that gradients travel between ranks while it goes on. */
     vg_status (*backward)(vg_encoder *encoder, const vg_run *run, vg_tensor signal);
 
     void (*destroy)(vg_encoder *encoder);

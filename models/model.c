@@ -23,6 +23,9 @@ struct vg_model {
     vg_head head;
     vg_parameter *fill; /* (1): the learned value of masked samples, or NULL */
     bool frozen;
+    int head_first; /* the head's first parameter */
+    vg_gradients_ready ready;
+    void *ready_context;
 
     vg_tensor signal, segments, labels; /* (B, T), (B) I64, (B): vg_model_upload()'s */
     void *staging;                      /* but for F32: a signal in the model's type, on its way there */
@@ -69,6 +72,7 @@ static vg_status declare(vg_model *model)
     }
     const vg_encoder_ops *ops = vg__encoder_find(o->config.type);
     VG_TRY(ops->create(plan, &o->config, reconstruction, model->fill != NULL, &model->encoder));
+    model->head_first = model->parameters.count;
     if (o->head == VG_HEAD_EMBEDDING) return VG_OK;
     return vg__head_plan(plan, &model->head, &o->config, reconstruction, model->encoder->features);
 }
@@ -316,15 +320,31 @@ vg_status vg_model_backward(vg_model *model)
     if (!model->has_loss)
         return vg_fail(VG_ERR_CONFIG, "backward needs a forward pass for training, with a loss, before it");
     model->has_loss = false; /* the gradients it starts from are used up */
+    model->run.ready = model->ready;
+    model->run.ready_context = model->ready_context;
     const vg_run *run = &model->run;
     vg_tensor absent = {0}, features = vg__cut(run, model->encoder->features);
     vg_tensor dfeatures = model->frozen ? absent : vg__cut(run, model->encoder->dfeatures);
     VG_TRY(vg__head_backward(&model->head, run, features, dfeatures));
-    if (model->frozen) return VG_OK;
-    VG_TRY(model->encoder->ops->backward(model->encoder, run, model->input));
-    if (!model->fill) return VG_OK;
-    return VG_RUN(model->kernels, mask_backward, .dy = vg__cut(run, model->encoder->dsignal),
-                  .mask = vg__cut(run, model->mask), .dlearned = model->fill->gradient);
+    if (!model->frozen) {
+        VG_TRY(vg__complete(run, model->head.linear[0].weight));
+        VG_TRY(model->encoder->ops->backward(model->encoder, run, model->input));
+        if (model->fill)
+            VG_TRY(VG_RUN(model->kernels, mask_backward, .dy = vg__cut(run, model->encoder->dsignal),
+                          .mask = vg__cut(run, model->mask), .dlearned = model->fill->gradient));
+    }
+    return model->ready ? model->ready(model->ready_context, 0) : VG_OK;
+}
+
+void vg_model_watch(vg_model *model, vg_gradients_ready ready, void *context)
+{
+    model->ready = ready;
+    model->ready_context = context;
+}
+
+int vg_model_first_trained(const vg_model *model)
+{
+    return model->frozen ? model->head_first : 0;
 }
 
 vg_status vg_model_zero_gradients(vg_model *model)

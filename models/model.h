@@ -39,6 +39,8 @@ typedef struct vg_model_options {
     bool training;  /* false: no gradients, and activations share buffers; VG_PASS_TRAIN is refused */
     vg_dtype dtype; /* of activations and of the parameters that are computed with: VG_F32; VG_BF16, whose
                        parameters have F32 masters; VG_F64 on `ref` */
+    int optimizer_ranks; /* that share the optimiser's moments (parallel.h), for estimates of memory; 0 and 1:
+                            none */
 } vg_model_options;
 
 /* A batch on the model's device (the name vg_batch is the data loader's). */
@@ -114,6 +116,16 @@ VG_NODISCARD VG_API vg_status vg_model_forward(vg_model *model, const vg_model_b
 /* Adds the gradients of the latest forward, which was VG_PASS_TRAIN with a loss (else ERR_CONFIG), to the
  * parameters' gradients. */
 VG_NODISCARD VG_API vg_status vg_model_backward(vg_model *model);
+
+/* Called while vg_model_backward() runs, whenever work has been queued that completes more gradients: those
+ * of parameters->list[first ...] are then final as far as this backward goes. `first` never grows, and is 0
+ * at the end of every backward, also when some parameters get no gradient. An error ends the backward. */
+typedef vg_status (*vg_gradients_ready)(void *context, int first);
+VG_API void vg_model_watch(vg_model *model, vg_gradients_ready ready, void *context); /* NULL: nobody */
+
+/* The first parameter of the list from which on backward adds to gradients: 0, or the head's when the encoder
+ * is frozen. */
+VG_API int vg_model_first_trained(const vg_model *model);
 
 /* Zeroes the parameters' gradients and the sums of the loss. */
 VG_NODISCARD VG_API vg_status vg_model_zero_gradients(vg_model *model);

@@ -17,6 +17,7 @@ typedef struct range {
 struct vg_optimizer {
     vg_kernels *kernels;
     vg_parameters *parameters;
+    vg_parallel *parallel; /* NULL: alone */
     vg_optimizer_config config;
     char frozen[VG_MAX_PARAMETER_NAME];
     range *ranges;
@@ -107,7 +108,7 @@ size_t vg_optimizer_bytes(const vg_parameters *parameters)
 }
 
 vg_status vg_optimizer_create(vg_kernels *kernels, vg_parameters *parameters,
-                              const vg_optimizer_config *config, vg_optimizer **out)
+                              const vg_optimizer_config *config, vg_parallel *parallel, vg_optimizer **out)
 {
     VG_TRY(check(config));
     VG_ASSERT(parameters->values.memory && parameters->gradients.memory);
@@ -116,6 +117,7 @@ vg_status vg_optimizer_create(vg_kernels *kernels, vg_parameters *parameters,
     vg_status status;
     optimizer->kernels = kernels;
     optimizer->parameters = parameters;
+    optimizer->parallel = parallel;
     optimizer->config = *config;
     optimizer->config.frozen_prefix = NULL; /* ours is the copy */
     snprintf(optimizer->frozen, sizeof optimizer->frozen, "%s",
@@ -306,4 +308,10 @@ out:
     free_state(&list);
     vg_safetensors_close(file);
     return status;
+}
+
+vg_status vg_optimizer_gather_masters(vg_optimizer *optimizer)
+{
+    VG_ASSERT(!optimizer->parallel);
+    return VG_OK;
 }

@@ -3,6 +3,7 @@
 #define VAGUS_MODELS_OPTIMIZER_H
 
 #include "kernels/kernels.h"
+#include "models/parallel.h"
 #include "models/params.h"
 
 #ifdef __cplusplus
@@ -30,10 +31,12 @@ VG_API vg_optimizer_config vg_optimizer_config_default(void);
  */
 VG_API size_t vg_optimizer_bytes(const vg_parameters *parameters);
 
-/* Allocates the moments. Kernels and parameters are borrowed until destroy; parameters are bound, with
- * gradients. ERR_CONFIG naming the value that cannot be. */
+/* Allocates the moments: of vg_parallel_pieces() where there is a `parallel`, of everything when it is NULL.
+ * Kernels, parameters and `parallel` are borrowed until destroy; parameters are bound, with gradients.
+ * ERR_CONFIG naming the value that cannot be. */
 VG_NODISCARD VG_API vg_status vg_optimizer_create(vg_kernels *kernels, vg_parameters *parameters,
-                                                  const vg_optimizer_config *config, vg_optimizer **out);
+                                                  const vg_optimizer_config *config, vg_parallel *parallel,
+                                                  vg_optimizer **out);
 VG_API void vg_optimizer_destroy(vg_optimizer *optimizer); /* NULL is fine */
 
 /* One step of the masters, and of the values that a BF16 model computes with. `stats` is vg_model_stats():
@@ -52,10 +55,21 @@ typedef struct vg_step {
 /* Waits for the device, once for all of it. */
 VG_NODISCARD VG_API vg_status vg_optimizer_read_step(vg_optimizer *optimizer, vg_step *step);
 
-/* optimizer.safetensors: both moments by parameter name, and the number of steps. load refuses the state of
- * another model (ERR_DATA, naming the tensor) or of another kind of optimiser. */
+/* optimizer.safetensors: both moments by parameter name, and the number of steps; the same file whatever the
+ * number of ranks, sharded or not, so that a run goes on with any other. load refuses the state of another
+ * model (ERR_DATA, naming the tensor) or of another kind of optimiser.
+ * save: called by all ranks when the moments are sharded (else only the one that writes need call it). Rank 0
+ * gives the path; where it is NULL nothing is written. Uses the gradients as room for sharded moments: they
+ * are undefined afterwards.
+ * load: called by all ranks. Rank 0 reads `path`; at the others it is NULL, they get the state from rank 0.
+ */
 VG_NODISCARD VG_API vg_status vg_optimizer_save(const vg_optimizer *optimizer, const char *path);
 VG_NODISCARD VG_API vg_status vg_optimizer_load(vg_optimizer *optimizer, const char *path);
+
+/* Every rank's masters reach all. Called by all ranks before weights are read or saved: where the moments are
+ * sharded and masters are not the values themselves (BF16), a rank steps the masters of its own pieces only.
+ * Does nothing otherwise. */
+VG_NODISCARD VG_API vg_status vg_optimizer_gather_masters(vg_optimizer *optimizer);
 
 #ifdef __cplusplus
 }

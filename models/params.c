@@ -51,6 +51,7 @@ vg_status vg_parameters_declare(vg_parameters *parameters, const char *name, vg_
     parameter->gradient = vg_tensor_make(NULL, parameters->stored, rank, dims);
     parameter->init = init;
     parameter->decay = decay;
+    parameter->index = parameters->count;
     parameters->list[parameters->count++] = parameter;
     *out = parameter;
     return VG_OK;

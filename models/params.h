@@ -27,6 +27,7 @@ typedef struct vg_parameter {
     vg_tensor value;    /* what the model computes with */
     vg_tensor gradient; /* of type `stored`; data NULL in a model without backward */
     int64_t offset;     /* of its first element in every slab, in elements */
+    int index;          /* in the list */
     vg_init init;
     bool decay; /* a matrix: gets weight decay when only matrices do */
 } vg_parameter;

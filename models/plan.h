@@ -78,7 +78,16 @@ typedef struct vg_run {
     uint64_t seed;
     uint32_t epoch;
     bool dropout;
+    vg_status (*ready)(void *context, int first); /* as in model.h; NULL: nobody wants to know */
+    void *ready_context;
 } vg_run;
+
+/* Backward's word that the gradients of this parameter and of all that were declared after it are complete.
+ * An encoder that never says it is right too: then the end of backward says it for all. */
+VG_NODISCARD static inline vg_status vg__complete(const vg_run *run, const vg_parameter *parameter)
+{
+    return run->ready ? run->ready(run->ready_context, parameter->index) : VG_OK;
+}
 
 /* The first `run->batch` segments of a buffer planned for the largest batch. */
 static inline vg_tensor vg__cut(const vg_run *run, vg_tensor view)

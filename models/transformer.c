@@ -405,6 +405,8 @@ static vg_status blocks_backward(transformer *t, const vg_run *run, vg_tensor *o
                 vg__linear_backward(&l->linear2, run, vg__cut(run, l->linear1.y), dblock, dlinear1, false));
             VG_TRY(vg__linear_backward(&l->linear1, run, input, dlinear1, dy, add));
         }
+        /* A block's parameters, those of the norm behind it among them, are declared in a row. */
+        VG_TRY(vg__complete(run, block % 2 ? l->linear1.weight : l->qkv.weight));
         if (t->pre_norm) dz = dresidual;
     }
     *out = dy;
@@ -433,6 +435,7 @@ static vg_status backward(vg_encoder *encoder, const vg_run *run, vg_tensor sign
                   .before = vg__dropout(run, &t->before, &before),
                   .after = vg__dropout(run, &t->after, &after)));
     if (t->position) VG_TRY(position_backward(t, run, dstream));
+    VG_TRY(vg__complete(run, t->cls));
     for (int i = t->convs - 1; i >= 0; i--) {
         vg_tensor x = vg_tensor_reshape(signal, VG_DIMS(run->batch, t->time, 1)), dx = {0};
         if (i) {
@@ -442,6 +445,7 @@ static vg_status backward(vg_encoder *encoder, const vg_run *run, vg_tensor sign
             dx = view3(run, t->base.dsignal, t->time, 1);
         }
         VG_TRY(vg__conv_backward(&t->conv[i], run, x, vg__cut(run, t->dconv[i]), dx));
+        VG_TRY(vg__complete(run, t->conv[i].weight));
     }
     return VG_OK;
 }

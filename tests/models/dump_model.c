@@ -167,7 +167,7 @@ static vg_status dump_training(vg_kernels *kernels, vg_model *model, const vg_mo
     config.clip_norm = 0.5;
     vg_status status;
     VG_TRY_OUT(vg_parameters_initialize(all, 1));
-    VG_TRY_OUT(vg_optimizer_create(kernels, all, &config, &optimizer));
+    VG_TRY_OUT(vg_optimizer_create(kernels, all, &config, NULL, &optimizer));
     for (int step = 0; step < STEPS; step++) {
         VG_TRY_OUT(forward_backward(model, batch));
         vg_step done;

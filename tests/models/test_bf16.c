@@ -209,7 +209,7 @@ static vg_optimizer *make_optimizer(vg_model *model)
     vg_optimizer_config config = vg_optimizer_config_default();
     config.clip_norm = 1;
     vg_optimizer *optimizer;
-    assert_ok(vg_optimizer_create(bench.kernels, vg_model_parameters(model), &config, &optimizer));
+    assert_ok(vg_optimizer_create(bench.kernels, vg_model_parameters(model), &config, NULL, &optimizer));
     return optimizer;
 }
 

@@ -115,7 +115,7 @@ static void measured_is_allocated(void **state)
         vg_optimizer_config config = vg_optimizer_config_default();
         assert_ok(vg_model_create(kernels, &o, &model));
         if (o.training)
-            assert_ok(vg_optimizer_create(kernels, vg_model_parameters(model), &config, &optimizer));
+            assert_ok(vg_optimizer_create(kernels, vg_model_parameters(model), &config, NULL, &optimizer));
         assert_true(device.held == needs.total);
         vg_optimizer_destroy(optimizer);
         vg_model_destroy(model);
@@ -156,7 +156,7 @@ static void the_largest_batch_is_named(void **state)
         model = tiny_model(&(tiny_bench){&device.base, kernels}, &o, 1);
         vg_optimizer *optimizer;
         vg_optimizer_config config = vg_optimizer_config_default();
-        assert_ok(vg_optimizer_create(kernels, vg_model_parameters(model), &config, &optimizer));
+        assert_ok(vg_optimizer_create(kernels, vg_model_parameters(model), &config, NULL, &optimizer));
         vg_model_batch batch = tiny_batch(model, 0, fits, o.head == VG_HEAD_CLASSIFICATION);
         assert_ok(vg_model_forward(model, &batch, &(vg_pass){VG_PASS_TRAIN, 1, 1}, NULL));
         assert_ok(vg_model_backward(model));

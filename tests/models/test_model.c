@@ -233,7 +233,7 @@ static void nothing_allocates_after_the_first_step(void **state)
     vg_optimizer_config config = vg_optimizer_config_default();
     config.clip_norm = 1;
     vg_optimizer *optimizer;
-    assert_ok(vg_optimizer_create(bench.kernels, vg_model_parameters(model), &config, &optimizer));
+    assert_ok(vg_optimizer_create(bench.kernels, vg_model_parameters(model), &config, NULL, &optimizer));
     uint64_t allocations = 0, bytes = 0;
     for (int step = 0; step < 10; step++) {
         vg_model_batch batch = tiny_batch(model, step, step ? 1 + step % 3 : 3, false);
@@ -279,7 +279,7 @@ static void one_batch_is_learnt_by_heart(void **state)
         vg_optimizer_config config = vg_optimizer_config_default();
         config.weight_decay = 0;
         vg_optimizer *optimizer;
-        assert_ok(vg_optimizer_create(bench.kernels, vg_model_parameters(model), &config, &optimizer));
+        assert_ok(vg_optimizer_create(bench.kernels, vg_model_parameters(model), &config, NULL, &optimizer));
         bool labels = head == VG_HEAD_CLASSIFICATION;
         vg_model_batch batch = tiny_batch(model, 0, 3, labels);
         double before = tiny_loss(model, &batch, VG_PASS_EVALUATE);
@@ -305,7 +305,7 @@ static void one_seed_one_result(void **state)
         vg_model *model = tiny_model(&bench, &options, 21);
         vg_optimizer_config config = vg_optimizer_config_default();
         vg_optimizer *optimizer;
-        assert_ok(vg_optimizer_create(bench.kernels, vg_model_parameters(model), &config, &optimizer));
+        assert_ok(vg_optimizer_create(bench.kernels, vg_model_parameters(model), &config, NULL, &optimizer));
         train(model, optimizer, 5, false);
         vg_tensor flat = vg_parameters_flat_values(vg_model_parameters(model));
         bytes = vg_tensor_bytes(&flat);
@@ -330,7 +330,7 @@ static void frozen_encoder(void **state)
     vg_optimizer_config config = vg_optimizer_config_default();
     config.frozen_prefix = "encoder.";
     vg_optimizer *optimizer;
-    assert_ok(vg_optimizer_create(bench.kernels, vg_model_parameters(model), &config, &optimizer));
+    assert_ok(vg_optimizer_create(bench.kernels, vg_model_parameters(model), &config, NULL, &optimizer));
     vg_model_freeze_encoder(model, true);
     train(model, optimizer, 3, true);
     vg_parameters *now = vg_model_parameters(model), *then = vg_model_parameters(before);

@@ -63,7 +63,7 @@ static void compare_with_formula(vg_optimizer_config config)
     case_list c;
     make_case(&c);
     vg_optimizer *optimizer;
-    assert_ok(vg_optimizer_create(bench.kernels, &c.parameters, &config, &optimizer));
+    assert_ok(vg_optimizer_create(bench.kernels, &c.parameters, &config, NULL, &optimizer));
     double p[PARAMETERS][32], m[PARAMETERS][32] = {{0}}, v[PARAMETERS][32] = {{0}};
     for (int k = 0; k < PARAMETERS; k++) memcpy(p[k], c.p[k]->value.data, vg_tensor_bytes(&c.p[k]->value));
     for (int step = 1; step <= STEPS; step++) {
@@ -125,7 +125,7 @@ static void nothing_counted_changes_nothing(void **state)
     make_case(&c);
     vg_optimizer_config config = vg_optimizer_config_default();
     vg_optimizer *optimizer;
-    assert_ok(vg_optimizer_create(bench.kernels, &c.parameters, &config, &optimizer));
+    assert_ok(vg_optimizer_create(bench.kernels, &c.parameters, &config, NULL, &optimizer));
     vg_tensor flat = vg_parameters_flat_values(&c.parameters);
     double *before = malloc(vg_tensor_bytes(&flat));
     vg_step read;
@@ -152,8 +152,8 @@ static void state_comes_back(void **state)
     make_case(&whole);
     make_case(&parts);
     vg_optimizer *a, *b;
-    assert_ok(vg_optimizer_create(bench.kernels, &whole.parameters, &config, &a));
-    assert_ok(vg_optimizer_create(bench.kernels, &parts.parameters, &config, &b));
+    assert_ok(vg_optimizer_create(bench.kernels, &whole.parameters, &config, NULL, &a));
+    assert_ok(vg_optimizer_create(bench.kernels, &parts.parameters, &config, NULL, &b));
     for (int step = 1; step <= 6; step++) {
         fill_gradients(&whole, step);
         fill_gradients(&parts, step);
@@ -162,7 +162,7 @@ static void state_comes_back(void **state)
         if (step != 3) continue;
         assert_ok(vg_optimizer_save(b, path));
         vg_optimizer_destroy(b);
-        assert_ok(vg_optimizer_create(bench.kernels, &parts.parameters, &config, &b));
+        assert_ok(vg_optimizer_create(bench.kernels, &parts.parameters, &config, NULL, &b));
         assert_ok(vg_optimizer_load(b, path));
         assert_int_equal(vg_optimizer_steps(b), 3);
     }
@@ -172,13 +172,13 @@ static void state_comes_back(void **state)
 
     vg_optimizer *other;
     config.kind = VG_OPTIMIZER_ADAMW;
-    assert_ok(vg_optimizer_create(bench.kernels, &parts.parameters, &config, &other));
+    assert_ok(vg_optimizer_create(bench.kernels, &parts.parameters, &config, NULL, &other));
     assert_fails(vg_optimizer_load(other, path), VG_ERR_DATA, "'adam'");
     vg_optimizer_destroy(other);
     vg_model_options options = tiny_options(VG_HEAD_RECONSTRUCTION);
     vg_model *model = tiny_model(&bench, &options, 1);
     config.kind = VG_OPTIMIZER_ADAM;
-    assert_ok(vg_optimizer_create(bench.kernels, vg_model_parameters(model), &config, &other));
+    assert_ok(vg_optimizer_create(bench.kernels, vg_model_parameters(model), &config, NULL, &other));
     assert_fails(vg_optimizer_load(other, path), VG_ERR_DATA, "another model");
     vg_optimizer_destroy(other);
     vg_model_destroy(model);
@@ -201,8 +201,8 @@ static void refusals(void **state)
     do {                                                                                                     \
         vg_optimizer_config config = vg_optimizer_config_default();                                          \
         __VA_ARGS__;                                                                                         \
-        assert_fails(vg_optimizer_create(bench.kernels, &c.parameters, &config, &optimizer), VG_ERR_CONFIG,  \
-                     text);                                                                                  \
+        assert_fails(vg_optimizer_create(bench.kernels, &c.parameters, &config, NULL, &optimizer),           \
+                     VG_ERR_CONFIG, text);                                                                   \
     } while (0)
     REFUSED("beta1", config.beta1 = 1);
     REFUSED("beta2", config.beta2 = NAN);
@@ -219,7 +219,7 @@ static void refusals(void **state)
     assert_ok(vg_parameters_bind(&c.parameters, bench.device));
     vg_optimizer_config config = vg_optimizer_config_default();
     config.frozen_prefix = "encoder.";
-    assert_fails(vg_optimizer_create(bench.kernels, &c.parameters, &config, &optimizer), VG_ERR_CONFIG,
+    assert_fails(vg_optimizer_create(bench.kernels, &c.parameters, &config, NULL, &optimizer), VG_ERR_CONFIG,
                  "nothing to train");
     vg_parameters_free(&c.parameters);
 }

@@ -95,7 +95,8 @@ static vg_status training_make(vg_bench *bench, const vg_model_config *config, v
     if (!vg_bench_on_host(bench)) VG_TRY(place_corpus(t, T));
     VG_TRY(vg_model_create(bench->kernels, &options, &t->model));
     VG_TRY(vg_parameters_initialize(vg_model_parameters(t->model), 1));
-    return vg_optimizer_create(bench->kernels, vg_model_parameters(t->model), &optimizer, &t->optimizer);
+    return vg_optimizer_create(bench->kernels, vg_model_parameters(t->model), &optimizer, NULL,
+                               &t->optimizer);
 }
 
 /* FLOP of a step, and the least time that it could take here if every operation reached a ceiling. */

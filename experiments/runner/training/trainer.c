@@ -344,8 +344,8 @@ vg_status vg_train(const vg_training *training, vg_trained *out)
     if (options.max_batch > training->train_count) options.max_batch = training->train_count;
     VG_TRY_OUT(vg_model_create(training->machine->kernels, &options, &l.model));
     vg_model_freeze_encoder(l.model, e->train.freeze_encoder);
-    VG_TRY_OUT(
-        vg_optimizer_create(training->machine->kernels, vg_model_parameters(l.model), &rule, &l.optimizer));
+    VG_TRY_OUT(vg_optimizer_create(training->machine->kernels, vg_model_parameters(l.model), &rule, NULL,
+                                   &l.optimizer));
     VG_TRY_OUT(vg_residence_take(training->corpus, training->machine->device, training->what, &l.corpus,
                                  &loading.numbers_only));
     if (loading.numbers_only) l.resident = &l.corpus;
