@@ -24,17 +24,25 @@ typedef struct vg__collective {
 typedef struct vg__kind {
     const char *name;
 
-    /* Makes group->carrier. For a kind that does without a place's master (`mpi`) `meet` comes before the
-     * watch: it makes what is needed to give rank 0's place (master, port) to the others. Optional. */
+    /* Whether it can be used by this program on this machine: `text` names the library that was opened and
+     * its version, an error says what is missing. For `auto` and for `vagus doctor`; it may leave the library
+     * open. NULL: always. */
+    vg_status (*find)(char *text, size_t size);
+
+    /* Before the watch: makes group->port when others are to connect to this rank (they learn it from the
+     * watch), and for a kind that does without a place's master (`mpi`) it makes what is needed to give rank
+     * 0's place (master, port) to the others. Optional. */
     vg_status (*meet)(vg_group *group);
-    vg_status (*open)(vg_group *group); /* the watch is there */
-    void (*close)(vg_group *group);     /* also of a group that was opened half, or has failed: then without a
-                                           word to     others, and without waiting */
+    vg_status (*open)(vg_group *group); /* the watch is there; makes group->carrier */
+
+    /* Also of a group that was opened half (without a watch, perhaps). Unless group->good the run has failed:
+     * then without a word to others, and without waiting. */
+    void (*close)(vg_group *group);
 
     /* Kinds of the host's memory: runs one collective to its end, called on the group's one worker thread (as
-     * are meet, open and close). It looks at vg__watch_broken() (or its alarm) at least every few
-     * milliseconds while it waits, and returns vg__watch_fail() then; after options.timeout without an end
-     * vg__watch_late(). */
+     * are meet, open and close). While it waits it calls vg__worker_look() (worker.h) or looks at the watch's
+     * alarm at least every few milliseconds, and returns that error then; after options.timeout in which
+     * nothing moved vg__watch_late(). */
     vg_status (*run)(vg_group *group, const vg__collective *collective);
 
     /* Kinds of a device: queue one on `stream`, never waiting; and look for errors that have come up since,
@@ -45,13 +53,17 @@ typedef struct vg__kind {
 
 struct vg_group {
     vg_place place;
-    vg_group_options options; /* transport points to the kind's name */
-    const vg__kind *kind;
+    vg_group_options options;  /* transport points to the kind's name */
+    const vg__kind *kind;      /* NULL alone */
     vg__watch *watch;          /* NULL alone */
     void *carrier;             /* the kind's own */
+    int port;                  /* that others may connect to; 0: none */
     struct vg__worker *worker; /* of a kind of the host's memory */
-    int64_t step, collective;  /* where this rank is */
+    int64_t step, collective;  /* where this rank is; collectives are counted from 1 in every step */
     bool side;                 /* work is on the device's side since the last join */
+    bool good;                 /* at close(): nothing has failed */
+    vg_status failed;          /* what the group has failed with, and its cause */
+    char cause[2048];
 };
 
 /* "all-reduce of gradients" into `out`. */
