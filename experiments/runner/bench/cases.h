@@ -17,9 +17,10 @@ typedef struct vg_bench_case {
     vg_bench_shape shape;
 } vg_bench_case;
 
-/* Every operation of kernels.def at the shapes of a model and a batch. Returns how many there are; `out` has
- * room for VG_BENCH_MAX_CASES. */
-enum { VG_BENCH_MAX_CASES = 64 };
-int vg_bench_cases(const vg_model_config *config, int64_t batch, vg_bench_case *out);
+/* Every operation of kernels.def at the shapes of a model and a batch: of any configuration, with masked
+ * samples replaced by a learned value or not. Returns how many there are; `out` has room for
+ * VG_BENCH_MAX_CASES. */
+enum { VG_BENCH_MAX_CASES = 80 };
+int vg_bench_cases(const vg_model_config *config, int64_t batch, bool learned_fill, vg_bench_case *out);
 
 #endif

@@ -97,7 +97,7 @@ vg_status vg_bench_ops(vg_bench *bench)
                           : model                    ? 16
                                                      : 8;
     vg_bench_case cases[VG_BENCH_MAX_CASES];
-    const int count = vg_bench_cases(&config, batch, cases);
+    const int count = vg_bench_cases(&config, batch, false, cases);
     int done = 0;
     if (bench->json) {
         vg_json_put_string(bench->json, "model", vg_bench_model_name(model));

@@ -104,7 +104,7 @@ static void add_up(const vg_bench *bench, const vg_model_config *config, int64_t
                    vg_bench_precision precision, double *flop, double *floor)
 {
     vg_bench_case cases[VG_BENCH_MAX_CASES];
-    const int count = vg_bench_cases(config, batch, cases);
+    const int count = vg_bench_cases(config, batch, false, cases);
     *flop = *floor = 0;
     for (int i = 0; i < count; i++) {
         vg_bench_cost cost = vg_bench_cost_of(cases[i].id, &cases[i].shape, vg_bench_dtype(precision));
