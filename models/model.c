@@ -119,6 +119,17 @@ vg_status vg_model_measure(const vg_model_options *options, vg_model_memory *out
     return VG_OK;
 }
 
+vg_status vg_model_visit_parameters(const vg_model_options *options, vg_parameter_visitor each, void *context)
+{
+    vg_model *model;
+    vg_status status = VG_OK;
+    VG_TRY(plan_model(options, &model));
+    for (int i = 0; i < model->parameters.count && status == VG_OK; i++)
+        status = each(model->parameters.list[i], context);
+    vg_model_destroy(model);
+    return status;
+}
+
 vg_status vg_model_fits(vg_device *device, const vg_model_options *options)
 {
     vg_model_memory needs;

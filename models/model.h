@@ -74,6 +74,12 @@ typedef struct vg_model_memory {
 /* Adds up without allocating anything there. What a backend takes for itself on first use is not in it. */
 VG_NODISCARD VG_API vg_status vg_model_measure(const vg_model_options *options, vg_model_memory *out);
 
+/* Calls `each` for every parameter of a configuration, in order of declaration: names and shapes, no memory.
+ * Stops at the first error and returns it. */
+typedef vg_status (*vg_parameter_visitor)(const vg_parameter *parameter, void *context);
+VG_NODISCARD VG_API vg_status vg_model_visit_parameters(const vg_model_options *options,
+                                                        vg_parameter_visitor each, void *context);
+
 /* ERR_MEMORY when that is more than the device says is free, as vg_model_create() would say; for those who
  * want to know before they begin. */
 VG_NODISCARD VG_API vg_status vg_model_fits(vg_device *device, const vg_model_options *options);
