@@ -51,6 +51,12 @@ int vg__watch_alarm(const vg__watch *watch);
  * Returns it. */
 VG_NODISCARD vg_status vg__watch_late(vg__watch *watch, const char *doing);
 
+/* To be called when the data's own way to `rank` (-1: which one is not known) has failed; `how` is a clause
+ * ("its connection was closed"). The watch may know better, or in a moment: a process that ends closes all
+ * its connections at once. Breaks the watch everywhere with ERR_PEER if not. Returns what it is broken with.
+ */
+VG_NODISCARD vg_status vg__watch_blame(vg__watch *watch, int rank, const char *doing, const char *how);
+
 /* Rank 0's bytes reach all: as many as every rank says, or as many as there are (then *bytes becomes
  * allocated at the others). Both, and gather, wait at most `timeout` and are called by one thread at a time.
  */
