@@ -22,8 +22,7 @@ vg_status vg__cuda_refused(cudaError_t error, const char *what)
 #define CUDA_TRY(call, what)     VG_TRY(vg__cuda_refused(call, what))
 #define CUDA_TRY_OUT(call, what) VG_TRY_OUT(vg__cuda_refused(call, what))
 
-/* An error that work queued earlier came upon. CUDA repeats it at every call until the process ends. */
-static vg_status broken(const vg__cuda_device *device, cudaError_t error)
+vg_status vg__cuda_broken(const vg__cuda_device *device, cudaError_t error)
 {
     (void)cudaGetLastError();
     return vg_fail(
@@ -53,12 +52,12 @@ static vg_status allocate(vg_device *base, size_t bytes, void **out)
         mebibytes((size_t)base->bytes));
 }
 
-/* Waits for the stream first, since queued work may still use the memory. Errors of that work are not told
+/* Waits for the streams first, since queued work may still use the memory. Errors of that work are not told
  * here: nobody could act on them, and vg_device_synchronize() tells them to those who use results. */
 static void release(vg_device *base, void *memory)
 {
     if (!memory) return;
-    (void)cudaStreamSynchronize(vg__cuda_device_of(base)->stream);
+    (void)vg__cuda_wait(vg__cuda_device_of(base));
     cudaError_t error = cudaFree(memory);
     VG_ASSERT(error != cudaErrorInvalidValue); /* no memory of this GPU, or given back before */
     (void)cudaGetLastError();
@@ -72,7 +71,7 @@ static vg_status copy_to_device(vg__cuda_device *device, void *to, const void *f
         unsigned slot = device->next_slot;
         unsigned char *staged = device->ring + (size_t)slot * VG__CUDA_SLOT_BYTES;
         cudaError_t error = cudaEventSynchronize(device->passed[slot]);
-        if (error != cudaSuccess) return broken(device, error);
+        if (error != cudaSuccess) return vg__cuda_broken(device, error);
         memcpy(staged, (const unsigned char *)from + done, piece);
         CUDA_TRY(cudaMemcpyAsync((unsigned char *)to + done, staged, piece, cudaMemcpyHostToDevice,
                                  device->stream),
@@ -106,8 +105,8 @@ static vg_status zero(vg_device *base, void *memory, size_t bytes)
 static vg_status synchronize(vg_device *base)
 {
     vg__cuda_device *device = vg__cuda_device_of(base);
-    cudaError_t error = cudaStreamSynchronize(device->stream);
-    return error == cudaSuccess ? VG_OK : broken(device, error);
+    cudaError_t error = vg__cuda_wait(device);
+    return error == cudaSuccess ? VG_OK : vg__cuda_broken(device, error);
 }
 
 static vg_status free_memory(vg_device *base, size_t *bytes)
@@ -121,7 +120,8 @@ static vg_status free_memory(vg_device *base, size_t *bytes)
 static void destroy(vg_device *base)
 {
     vg__cuda_device *device = vg__cuda_device_of(base);
-    if (device->stream) (void)cudaStreamSynchronize(device->stream);
+    if (device->stream) (void)vg__cuda_wait(device);
+    vg__cuda_side_destroy(device);
     for (int i = 0; i < VG__CUDA_SLOTS; i++)
         if (device->passed[i]) (void)cudaEventDestroy(device->passed[i]);
     if (device->ring) (void)cudaFreeHost(device->ring);
@@ -140,6 +140,9 @@ static const vg_device_ops cuda_ops = {
     .synchronize = synchronize,
     .destroy = destroy,
     .free_memory = free_memory,
+    .side_begin = vg__cuda_side_begin,
+    .side_join = vg__cuda_side_join,
+    .finished = vg__cuda_finished,
     .record_begin = vg__cuda_record_begin,
     .record_end = vg__cuda_record_end,
     .record_abandon = vg__cuda_record_abandon,

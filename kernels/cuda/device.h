@@ -1,5 +1,5 @@
-/* A GPU as a vg_device (core/device.h): one stream, which never waits for another's work, and a ring of
- * page-locked memory through which copies to the device go. Private to kernels/cuda; opened by
+/* A GPU as a vg_device (core/device.h): one stream, a second one beside it from the first side_begin on, and
+ * a ring of page-locked memory through which copies to the device go. Private to kernels/cuda; opened by
  * vg__cuda_device_open() of kernels/backend.h.
  *
  * A thread works with one GPU at a time: opening a device makes its GPU the thread's current one, and kernels
@@ -24,6 +24,11 @@ typedef struct vg__cuda_device {
     unsigned char *ring;                /* page-locked */
     cudaEvent_t passed[VG__CUDA_SLOTS]; /* the slot's latest copy has been read out of it */
     unsigned next_slot;
+
+    /* side.c: all NULL until it is first asked for. */
+    cudaStream_t side;
+    cudaEvent_t began, joined; /* how far the stream had come for the side, and the side for the stream */
+    bool side_open;            /* begun since the last join */
 } vg__cuda_device;
 
 static inline vg__cuda_device *vg__cuda_device_of(vg_device *device)
@@ -33,6 +38,16 @@ static inline vg__cuda_device *vg__cuda_device_of(vg_device *device)
 
 /* What CUDA refused, as a status: ERR_DEVICE with `what` and CUDA's own words. CUDA forgets it. */
 VG_NODISCARD vg_status vg__cuda_refused(cudaError_t error, const char *what);
+
+/* An error that work queued earlier came upon; ERR_DEVICE. CUDA repeats it at every call from then on. */
+VG_NODISCARD vg_status vg__cuda_broken(const vg__cuda_device *device, cudaError_t error);
+
+/* side.c. wait: for both streams. destroy: also of a device without a side. */
+VG_NODISCARD vg_status vg__cuda_side_begin(vg_device *device, void **stream);
+VG_NODISCARD vg_status vg__cuda_side_join(vg_device *device);
+VG_NODISCARD vg_status vg__cuda_finished(vg_device *device, bool *done);
+cudaError_t vg__cuda_wait(vg__cuda_device *device);
+void vg__cuda_side_destroy(vg__cuda_device *device);
 
 /* recording.c */
 VG_NODISCARD vg_status vg__cuda_record_begin(vg_device *device);

@@ -14,8 +14,9 @@ vg_status vg__cuda_record_end(vg_device *device, vg_recording **out)
     cudaGraph_t graph = NULL;
     cudaGraphExec_t executable = NULL;
     *out = NULL;
-    VG_TRY(vg__cuda_refused(cudaStreamEndCapture(vg__cuda_device_of(device)->stream, &graph),
-                            "cannot record a CUDA graph"));
+    cudaError_t error = cudaStreamEndCapture(vg__cuda_device_of(device)->stream, &graph);
+    if (error != cudaSuccess) vg__cuda_device_of(device)->side_open = false; /* thrown out of it as well */
+    VG_TRY(vg__cuda_refused(error, "cannot record a CUDA graph"));
     vg_status status = vg__cuda_refused(cudaGraphInstantiate(&executable, graph, 0),
                                         "cannot make a recorded CUDA graph ready");
     (void)cudaGraphDestroy(graph);
@@ -23,9 +24,11 @@ vg_status vg__cuda_record_end(vg_device *device, vg_recording **out)
     return status;
 }
 
+/* With the stream the side leaves the capture, whatever it was in the middle of. */
 void vg__cuda_record_abandon(vg_device *device)
 {
     cudaGraph_t graph = NULL;
+    vg__cuda_device_of(device)->side_open = false;
     (void)cudaStreamEndCapture(vg__cuda_device_of(device)->stream, &graph);
     if (graph) (void)cudaGraphDestroy(graph);
     (void)cudaGetLastError();

@@ -12,6 +12,12 @@ namespace emu
 /* Runs `run` when the stream comes to it, with device memory open; it takes `ms` of the emulated time that
  * events tell (a kernel takes 1). False when there is no such stream. */
 bool queue_work(CUstream_st *stream, double ms, std::function<void()> run);
+
+/* The same for work that may have to wait for another process: it is asked again until it returns true. */
+bool queue_waiting_work(CUstream_st *stream, double ms, std::function<bool()> run);
+
+/* The GPU that this process has chosen. */
+int current_device();
 } // namespace emu
 
 #endif
