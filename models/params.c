@@ -8,10 +8,6 @@
 #include "core/random.h"
 #include "models/convert.h"
 
-/* Every parameter starts at a multiple of so many elements: 256 bytes in BF16, more in wider types. One
- * layout for all slabs, so that a range of elements means the same in each. */
-enum { ALIGNMENT = 128 };
-
 vg_parameters vg_parameters_make(vg_dtype dtype)
 {
     return (vg_parameters){.dtype = dtype,
@@ -71,9 +67,10 @@ vg_status vg_parameters_plan(vg_parameters *parameters, bool training)
             vg_parameter *p = parameters->list[i];
             if (p->decay != (pass == 0)) continue;
             p->offset = total;
-            if (__builtin_add_overflow(total, vg_tensor_count(&p->value) + ALIGNMENT - 1, &total))
+            if (__builtin_add_overflow(total, vg_tensor_count(&p->value) + VG_PARAMETER_ALIGNMENT - 1,
+                                       &total))
                 return vg_fail(VG_ERR_SHAPE, "the parameters are too large to address");
-            total -= total % ALIGNMENT;
+            total -= total % VG_PARAMETER_ALIGNMENT;
         }
     VG_TRY(vg_slab_add(&parameters->values, &parameters->flat_values, parameters->dtype, VG_DIMS(total)));
     if (!training) return VG_OK;

@@ -14,6 +14,10 @@ extern "C" {
 
 enum { VG_MAX_PARAMETER_NAME = 96 };
 
+/* Every parameter starts at a multiple of so many elements: 256 bytes in BF16, more in wider types. One
+ * layout for all slabs, so that a range of elements means the same in each. Slabs end at such a multiple. */
+enum { VG_PARAMETER_ALIGNMENT = 128 };
+
 typedef enum vg_init_kind { VG_INIT_ZEROS, VG_INIT_ONES, VG_INIT_UNIFORM, VG_INIT_NORMAL } vg_init_kind;
 
 /* UNIFORM: in (-scale, scale). NORMAL: standard deviation `scale`. */
