@@ -41,6 +41,7 @@ TABLE = {
     RUNNER + "evaluation/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "evaluation/"],
     RUNNER + "search/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "evaluation/", RUNNER + "search/"],
     RUNNER + "bench/": [*BELOW_RUNNER, RUNNER + "training/", RUNNER + "bench/"],
+    RUNNER + "plan/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "bench/", RUNNER + "plan/"],
     RUNNER + "report/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "evaluation/", RUNNER + "report/"],
     RUNNER + "commands/": [*BELOW_RUNNER, RUNNER],
 }

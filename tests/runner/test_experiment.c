@@ -4,13 +4,17 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "experiments/runner/bench/bench.h"
 #include "experiments/runner/experiment.h"
+#include "experiments/runner/plan/plan.h"
 #include "tests/support/support.h"
 
 static void test_schema_is_sound(void **state)
 {
     (void)state;
     assert_ok(vg_schema_check(&vg_experiment_schema));
+    assert_ok(vg_schema_check(&vg_bench_schema));
+    assert_ok(vg_schema_check(&vg_plan_schema));
 }
 
 /* Every YAML file under experiments/pretrain and finetune loads, and prints to a text that loads to itself.
