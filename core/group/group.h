@@ -45,6 +45,10 @@ VG_API const char *vg_group_transport(const vg_group *group); /* "alone", "tcp",
 /* Which step the run is at, for messages and for telling who is behind. */
 VG_API void vg_group_at(vg_group *group, int64_t step);
 
+/* Whether a transport can be used by this program on this machine: `text` names the library that was found
+ * and its version ("" where none is needed), an error says what is missing. For `vagus doctor`. */
+VG_NODISCARD VG_API vg_status vg_group_find(const char *transport, char *text, size_t size);
+
 /* ---- Collectives ------------------------------------------------------------------------------------------
  * Over arrays of the group's device, in place; `what` is a static word for messages ("gradients"). They are
  * queued and run in the order of the calls: on the host by a thread of the group while the caller computes,

@@ -19,6 +19,7 @@ typedef struct vg__collective {
     void *array;
     int64_t count; /* as in group.h: of one piece where there are pieces; never 0 */
     vg_dtype type;
+    int64_t step, number; /* where in the run; collectives are counted from 1 in every step */
 } vg__collective;
 
 typedef struct vg__kind {
@@ -59,15 +60,21 @@ struct vg_group {
     void *carrier;             /* the kind's own */
     int port;                  /* that others may connect to; 0: none */
     struct vg__worker *worker; /* of a kind of the host's memory */
-    int64_t step, collective;  /* where this rank is; collectives are counted from 1 in every step */
+    int64_t step, collective;  /* where this rank is, as its next collective is told */
     bool side;                 /* work is on the device's side since the last join */
     bool good;                 /* at close(): nothing has failed */
     vg_status failed;          /* what the group has failed with, and its cause */
     char cause[2048];
 };
 
-/* "all-reduce of gradients" into `out`. */
+/* keep: a failure of the group itself, which every later call tells; returns `status`. check: whether there
+ * has been one, here or elsewhere. */
+vg_status vg__group_keep(vg_group *group, vg_status status);
+VG_NODISCARD vg_status vg__group_check(vg_group *group);
+
+/* "all-reduce of gradients" into `out`, and "all-reduce of gradients (step 12, collective 3)". */
 void vg__collective_name(const vg__collective *collective, char out[96]);
+void vg__collective_place(const vg__collective *collective, char out[160]);
 
 extern const vg__kind vg__kind_tcp, vg__kind_mpi, vg__kind_nccl;
 
