@@ -46,6 +46,10 @@ typedef struct vg__kind {
      * nothing moved vg__watch_late(). */
     vg_status (*run)(vg_group *group, const vg__collective *collective);
 
+    /* For compare.h, optional: `calls` times the library's own blocking all-reduce of F32, in place, and
+     * nothing of ours between them. On the worker thread too. */
+    vg_status (*raw)(vg_group *group, float *array, int64_t count, int64_t calls);
+
     /* Kinds of a device: queue one on `stream`, never waiting; and look for errors that have come up since,
      * stopping what is queued when `stop` (so that the device comes to an end without the lost rank). */
     vg_status (*queue)(vg_group *group, const vg__collective *collective, void *stream);
@@ -60,10 +64,14 @@ struct vg_group {
     void *carrier;             /* the kind's own */
     int port;                  /* that others may connect to; 0: none */
     struct vg__worker *worker; /* of a kind of the host's memory */
-    int64_t step, collective;  /* where this rank is, as its next collective is told */
-    bool side;                 /* work is on the device's side since the last join */
-    bool good;                 /* at close(): nothing has failed */
-    vg_status failed;          /* what the group has failed with, and its cause */
+    struct {
+        float *array;
+        int64_t count, calls;
+    } raw;                    /* what the worker is to hand to kind->raw() */
+    int64_t step, collective; /* where this rank is, as its next collective is told */
+    bool side;                /* work is on the device's side since the last join */
+    bool good;                /* at close(): nothing has failed */
+    vg_status failed;         /* what the group has failed with, and its cause */
     char cause[2048];
 };
 
