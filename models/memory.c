@@ -30,7 +30,7 @@ static double mib(size_t bytes)
 vg_status vg__memory_refuse(const vg_model_options *options, const vg_model_memory *needs, size_t free_bytes,
                             const char *why)
 {
-    char advice[200], available[64] = "how much is free is not known";
+    char advice[200], available[64] = "how much is free is not known", sharded[48] = "";
     vg_model_options one = *options;
     vg_model_memory least;
     one.max_batch = 1;
@@ -43,6 +43,8 @@ vg_status vg__memory_refuse(const vg_model_options *options, const vg_model_memo
                      "train.micro_batch=%" PRId64 " would fit and changes no result but rounding", fits);
     }
     VG_TRY(vg_model_measure(&one, &least));
+    if (options->optimizer_ranks > 1)
+        snprintf(sharded, sizeof sharded, " sharded over %d ranks", options->optimizer_ranks);
     if (free_bytes == SIZE_MAX)
         snprintf(advice, sizeof advice,
                  "a smaller train.micro_batch changes no result but rounding; one segment needs %.1f MiB",
@@ -54,9 +56,9 @@ vg_status vg__memory_refuse(const vg_model_options *options, const vg_model_memo
                  mib(least.total));
     return vg_fail(VG_ERR_MEMORY,
                    "the model does not fit: %.1f MiB are needed on the device (parameters %.1f, optimiser "
-                   "%.1f, activations %.1f and their gradients %.1f, inputs %.1f, at %" PRId64
+                   "%.1f%s, activations %.1f and their gradients %.1f, inputs %.1f, at %" PRId64
                    " segments of %" PRId64 " samples), %s; %s%s%s%s",
-                   mib(needs->total), mib(needs->parameters), mib(needs->optimizer), mib(needs->activations),
-                   mib(needs->gradients), mib(needs->inputs), options->max_batch,
+                   mib(needs->total), mib(needs->parameters), mib(needs->optimizer), sharded,
+                   mib(needs->activations), mib(needs->gradients), mib(needs->inputs), options->max_batch,
                    options->config.segment_length, available, advice, *why ? " (" : "", why, *why ? ")" : "");
 }

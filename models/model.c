@@ -101,7 +101,9 @@ static vg_model_memory measure(const vg_model *model)
 {
     vg_model_memory needs = {
         .parameters = vg_parameters_bytes(&model->parameters),
-        .optimizer = model->options.training ? vg_optimizer_bytes(&model->parameters) : 0,
+        .optimizer = model->options.training
+                         ? vg_optimizer_bytes(&model->parameters, model->options.optimizer_ranks)
+                         : 0,
         .activations = model->plan.activations.slab.bytes,
         .gradients = model->plan.gradients.slab.bytes,
         .inputs = model->plan.constants.slab.bytes,

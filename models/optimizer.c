@@ -1,16 +1,16 @@
 #include "models/optimizer.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/safetensors.h"
+#include "models/moments.h"
 
 /* Neighbours in the slab that are treated alike, in elements. */
 typedef struct range {
     int64_t first, count;
+    int64_t moment; /* where its moments begin in those of this rank */
     bool decay;
 } range;
 
@@ -23,9 +23,7 @@ struct vg_optimizer {
     range *ranges;
     int range_count;
     int64_t steps;
-    vg_slab state;
-    vg_tensor m, v;   /* laid out as the parameters */
-    vg_tensor record; /* (3) F64: the latest step's squared norm, sum of the loss and count */
+    vg_moments moments;
 };
 
 static const char *const kind_names[] = {"adam", "adamw"};
@@ -102,9 +100,38 @@ static vg_status plan_ranges(vg_optimizer *optimizer)
     return VG_OK;
 }
 
-size_t vg_optimizer_bytes(const vg_parameters *parameters)
+/* Keeps of every range what lies in one of this rank's pieces. */
+static vg_status cut_ranges(vg_optimizer *optimizer)
 {
-    return 2 * parameters->gradients.bytes + 256;
+    const vg_moments *moments = &optimizer->moments;
+    range *cut = calloc((size_t)(optimizer->range_count + moments->piece_count), sizeof *cut);
+    if (!cut) return vg_fail(VG_ERR_MEMORY, "cannot create an optimiser");
+    int count = 0;
+    int64_t moment = 0;
+    for (int i = 0; i < moments->piece_count; i++) {
+        const vg_piece *piece = &moments->pieces[i];
+        for (int j = 0; j < optimizer->range_count; j++) {
+            const range *r = &optimizer->ranges[j];
+            int64_t first = r->first > piece->first ? r->first : piece->first;
+            int64_t end = r->first + r->count, piece_end = piece->first + piece->count;
+            if (piece_end < end) end = piece_end;
+            if (first < end)
+                cut[count++] = (range){.first = first,
+                                       .count = end - first,
+                                       .moment = moment + first - piece->first,
+                                       .decay = r->decay};
+        }
+        moment += piece->count;
+    }
+    free(optimizer->ranges);
+    optimizer->ranges = cut;
+    optimizer->range_count = count;
+    return VG_OK;
+}
+
+size_t vg_optimizer_bytes(const vg_parameters *parameters, int ranks)
+{
+    return vg__moments_bytes(parameters, ranks);
 }
 
 vg_status vg_optimizer_create(vg_kernels *kernels, vg_parameters *parameters,
@@ -122,13 +149,9 @@ vg_status vg_optimizer_create(vg_kernels *kernels, vg_parameters *parameters,
     optimizer->config.frozen_prefix = NULL; /* ours is the copy */
     snprintf(optimizer->frozen, sizeof optimizer->frozen, "%s",
              config->frozen_prefix ? config->frozen_prefix : "");
-    optimizer->state = vg_slab_make("optimiser state");
     VG_TRY_OUT(plan_ranges(optimizer));
-    vg_tensor flat = vg_parameters_flat_masters(parameters);
-    VG_TRY_OUT(vg_slab_add(&optimizer->state, &optimizer->m, flat.dtype, 1, flat.dims));
-    VG_TRY_OUT(vg_slab_add(&optimizer->state, &optimizer->v, flat.dtype, 1, flat.dims));
-    VG_TRY_OUT(vg_slab_add(&optimizer->state, &optimizer->record, VG_F64, VG_DIMS(3)));
-    VG_TRY_OUT(vg_slab_bind(&optimizer->state, kernels->device));
+    VG_TRY_OUT(vg__moments_init(&optimizer->moments, kernels->device, parameters, parallel));
+    VG_TRY_OUT(cut_ranges(optimizer));
     *out = optimizer;
     return VG_OK;
 out:
@@ -139,15 +162,15 @@ out:
 void vg_optimizer_destroy(vg_optimizer *optimizer)
 {
     if (!optimizer) return;
-    vg_slab_free(&optimizer->state);
+    vg__moments_free(&optimizer->moments);
     free(optimizer->ranges);
     free(optimizer);
 }
 
-static vg_tensor part(vg_tensor flat, const range *r)
+static vg_tensor part(vg_tensor flat, int64_t first, int64_t count)
 {
-    char *data = (char *)flat.data + (size_t)r->first * vg_dtype_size(flat.dtype);
-    return vg_tensor_make(data, flat.dtype, 1, &r->count);
+    char *data = (char *)flat.data + (size_t)first * vg_dtype_size(flat.dtype);
+    return vg_tensor_make(data, flat.dtype, VG_DIMS(count));
 }
 
 vg_status vg_optimizer_step(vg_optimizer *optimizer, double lr, vg_tensor stats)
@@ -159,25 +182,30 @@ vg_status vg_optimizer_step(vg_optimizer *optimizer, double lr, vg_tensor stats)
     vg_tensor masters = vg_parameters_flat_masters(optimizer->parameters);
     bool rounded = masters.data != values.data;
     vg_tensor gradients = vg_parameters_flat_gradients(optimizer->parameters);
-    double *record = optimizer->record.data; /* an address on the device, not to be looked into */
+    const vg_moments *moments = &optimizer->moments;
+    double *record = moments->record.data; /* an address on the device, not to be looked into */
     vg_tensor norm = vg_tensor_make(record, VG_F64, VG_DIMS(1));
     vg_tensor count = vg_tensor_make(record + 2, VG_F64, VG_DIMS(1));
     VG_TRY(vg_device_zero(device, record, sizeof *record));
     VG_TRY(vg_device_copy(device, record + 1, stats.data, 2 * sizeof *record, VG_COPY_ON_DEVICE));
-    for (int i = 0; i < optimizer->range_count; i++)
-        VG_TRY(VG_RUN(kernels, grad_norm, .gradient = part(gradients, &optimizer->ranges[i]), .sum = norm));
     for (int i = 0; i < optimizer->range_count; i++) {
         const range *r = &optimizer->ranges[i];
-        VG_TRY(VG_RUN(kernels, adamw, .parameter = part(masters, r), .gradient = part(gradients, r),
-                      .m = part(optimizer->m, r), .v = part(optimizer->v, r),
-                      .copy = rounded ? part(values, r) : (vg_tensor){0}, .count = count,
+        VG_TRY(VG_RUN(kernels, grad_norm, .gradient = part(gradients, r->first, r->count), .sum = norm));
+    }
+    if (moments->sharded) VG_TRY(vg_parallel_sum_pieces(optimizer->parallel, "the gradient's norm", norm));
+    for (int i = 0; i < optimizer->range_count; i++) {
+        const range *r = &optimizer->ranges[i];
+        VG_TRY(VG_RUN(kernels, adamw, .parameter = part(masters, r->first, r->count),
+                      .gradient = part(gradients, r->first, r->count),
+                      .m = part(moments->m, r->moment, r->count), .v = part(moments->v, r->moment, r->count),
+                      .copy = rounded ? part(values, r->first, r->count) : (vg_tensor){0}, .count = count,
                       .norm_squared = norm, .lr = lr, .beta1 = c->beta1, .beta2 = c->beta2,
                       .epsilon = c->epsilon, .weight_decay = r->decay ? c->weight_decay : 0,
                       .max_norm = c->clip_norm, .step = optimizer->steps + 1,
                       .decoupled = c->kind == VG_OPTIMIZER_ADAMW));
     }
     optimizer->steps++;
-    return VG_OK;
+    return moments->sharded ? vg_parallel_gather(optimizer->parallel, "weights", values) : VG_OK;
 }
 
 int64_t vg_optimizer_steps(const vg_optimizer *optimizer)
@@ -188,130 +216,30 @@ int64_t vg_optimizer_steps(const vg_optimizer *optimizer)
 vg_status vg_optimizer_read_step(vg_optimizer *optimizer, vg_step *step)
 {
     double record[3];
-    vg_device *device = optimizer->kernels->device;
-    VG_TRY(vg_device_copy(device, record, optimizer->record.data, sizeof record, VG_COPY_TO_HOST));
-    VG_TRY(vg_device_synchronize(device));
+    const vg_moments *moments = &optimizer->moments;
+    VG_TRY(vg_device_copy(moments->device, record, moments->record.data, sizeof record, VG_COPY_TO_HOST));
+    VG_TRY(vg__moments_wait(moments));
     *step = (vg_step){
         .loss = record[1], .count = record[2], .norm = record[2] > 0 ? sqrt(record[0]) / record[2] : 0};
     return VG_OK;
 }
 
-/* The names of both moments of every parameter; entries 2i and 2i + 1 belong to parameter i. */
-typedef struct state_list {
-    char (*names)[VG_MAX_PARAMETER_NAME + 2];
-    vg_named_tensor *tensors;
-    size_t count;
-} state_list;
-
-/* `m`, `v`: where the moments start, on the device or in a copy on the host. */
-static vg_status list_state(const vg_optimizer *optimizer, char *m, char *v, state_list *list)
-{
-    const vg_parameters *parameters = optimizer->parameters;
-    list->count = 2 * (size_t)parameters->count;
-    list->names = calloc(list->count + 1, sizeof *list->names);
-    list->tensors = calloc(list->count + 1, sizeof *list->tensors);
-    if (!list->names || !list->tensors) return vg_fail(VG_ERR_MEMORY, "cannot list the optimiser's state");
-    for (size_t i = 0; i < list->count; i++) {
-        const vg_parameter *p = parameters->list[i / 2];
-        size_t offset = (size_t)p->offset * vg_dtype_size(parameters->stored);
-        snprintf(list->names[i], sizeof *list->names, "%c.%s", i % 2 ? 'v' : 'm', p->name);
-        list->tensors[i] = (vg_named_tensor){.name = list->names[i], .tensor = p->gradient};
-        list->tensors[i].tensor.data = (i % 2 ? v : m) + offset;
-    }
-    return VG_OK;
-}
-
-static void free_state(state_list *list)
-{
-    free(list->names);
-    free(list->tensors);
-}
-
 vg_status vg_optimizer_save(const vg_optimizer *optimizer, const char *path)
 {
-    vg_device *device = optimizer->kernels->device;
-    size_t bytes = vg_tensor_bytes(&optimizer->m);
-    state_list list = {0};
-    vg_status status = VG_OK;
-    char steps[32], *host = malloc(2 * bytes + 1);
-    if (!host) return vg_fail(VG_ERR_MEMORY, "cannot copy the optimiser's state for %s", path);
-    snprintf(steps, sizeof steps, "%" PRId64, optimizer->steps);
-    vg_text_pair metadata[] = {{"optimizer", kind_names[optimizer->config.kind]}, {"steps", steps}};
-    VG_TRY_OUT(vg_device_copy(device, host, optimizer->m.data, bytes, VG_COPY_TO_HOST));
-    VG_TRY_OUT(vg_device_copy(device, host + bytes, optimizer->v.data, bytes, VG_COPY_TO_HOST));
-    VG_TRY_OUT(vg_device_synchronize(device));
-    VG_TRY_OUT(list_state(optimizer, host, host + bytes, &list));
-    VG_TRY_OUT(vg_safetensors_write(path, list.tensors, list.count, metadata, 2));
-out:
-    free_state(&list);
-    free(host);
-    return status;
-}
-
-/* The step count, in digits only and within what a double counts exactly. */
-static vg_status parse_steps(const char *path, const char *text, int64_t *steps)
-{
-    char *end = NULL;
-    long long value = text && *text >= '0' && *text <= '9' ? strtoll(text, &end, 10) : -1;
-    if (value < 0 || *end || value > (1LL << 53))
-        return vg_fail(VG_ERR_DATA, "%s: 'steps' in the metadata is no count of steps: %s", path,
-                       text ? text : "absent");
-    *steps = value;
-    return VG_OK;
-}
-
-static vg_status check_state(const state_list *list, const vg_safetensors *file, const char *path)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        const vg_tensor *ours = &list->tensors[i].tensor, *stored;
-        char a[96], b[96];
-        stored = vg_safetensors_find(file, list->tensors[i].name);
-        if (!stored)
-            return vg_fail(VG_ERR_DATA, "%s lacks the tensor %s: the optimiser state of another model", path,
-                           list->tensors[i].name);
-        if (!vg_tensor_same_shape(stored, ours) || stored->dtype != ours->dtype)
-            return vg_fail(VG_ERR_DATA,
-                           "%s: %s is %s in the file and %s here: the optimiser state of another model", path,
-                           list->tensors[i].name, vg_tensor_describe(stored, a, sizeof a),
-                           vg_tensor_describe(ours, b, sizeof b));
-    }
-    if (vg_safetensors_count(file) != list->count)
-        return vg_fail(VG_ERR_DATA, "%s holds %zu tensors, not %zu: the optimiser state of another model",
-                       path, vg_safetensors_count(file), list->count);
-    return VG_OK;
+    const vg_moments *moments = &optimizer->moments;
+    if (!path && !moments->sharded) return VG_OK;
+    return vg__moments_save(moments, path, kind_names[optimizer->config.kind], optimizer->steps);
 }
 
 vg_status vg_optimizer_load(vg_optimizer *optimizer, const char *path)
 {
-    vg_safetensors *file = NULL;
-    state_list list = {0};
-    int64_t steps = 0;
-    vg_status status;
-    VG_TRY_OUT(vg_safetensors_open(path, &file));
-    const char *kind = vg_safetensors_metadata(file, "optimizer");
-    if (!kind || strcmp(kind, kind_names[optimizer->config.kind])) {
-        status = vg_fail(VG_ERR_DATA, "%s holds the state of the optimiser '%s', and this run uses '%s'",
-                         path, kind ? kind : "(none)", kind_names[optimizer->config.kind]);
-        goto out;
-    }
-    VG_TRY_OUT(parse_steps(path, vg_safetensors_metadata(file, "steps"), &steps));
-    VG_TRY_OUT(list_state(optimizer, optimizer->m.data, optimizer->v.data, &list));
-    VG_TRY_OUT(check_state(&list, file, path));
-    for (size_t i = 0; i < list.count; i++) {
-        const vg_tensor *stored = vg_safetensors_find(file, list.tensors[i].name);
-        VG_TRY_OUT(vg_device_copy(optimizer->kernels->device, list.tensors[i].tensor.data, stored->data,
-                                  vg_tensor_bytes(stored), VG_COPY_TO_DEVICE));
-    }
-    VG_TRY_OUT(vg_device_synchronize(optimizer->kernels->device));
-    optimizer->steps = steps;
-out:
-    free_state(&list);
-    vg_safetensors_close(file);
-    return status;
+    return vg__moments_load(&optimizer->moments, path, kind_names[optimizer->config.kind], &optimizer->steps);
 }
 
 vg_status vg_optimizer_gather_masters(vg_optimizer *optimizer)
 {
-    VG_ASSERT(!optimizer->parallel);
-    return VG_OK;
+    vg_tensor masters = vg_parameters_flat_masters(optimizer->parameters);
+    if (!optimizer->moments.sharded || masters.data == optimizer->parameters->flat_values.data) return VG_OK;
+    VG_TRY(vg_parallel_gather(optimizer->parallel, "master weights", masters));
+    return vg__moments_wait(&optimizer->moments);
 }

@@ -27,9 +27,8 @@ typedef struct vg_optimizer_config {
 VG_API vg_optimizer_config vg_optimizer_config_default(void);
 
 /* The bytes that an optimiser of these (planned) parameters will allocate: a moment is as large as a
- * gradient.
- */
-VG_API size_t vg_optimizer_bytes(const vg_parameters *parameters);
+ * gradient. Where it is sharded over several `ranks`, what rank 0 allocates; no other rank needs more. */
+VG_API size_t vg_optimizer_bytes(const vg_parameters *parameters, int ranks);
 
 /* Allocates the moments: of vg_parallel_pieces() where there is a `parallel`, of everything when it is NULL.
  * Kernels, parameters and `parallel` are borrowed until destroy; parameters are bound, with gradients.
@@ -59,8 +58,8 @@ VG_NODISCARD VG_API vg_status vg_optimizer_read_step(vg_optimizer *optimizer, vg
  * number of ranks, sharded or not, so that a run goes on with any other. load refuses the state of another
  * model (ERR_DATA, naming the tensor) or of another kind of optimiser.
  * save: called by all ranks when the moments are sharded (else only the one that writes need call it). Rank 0
- * gives the path; where it is NULL nothing is written. Uses the gradients as room for sharded moments: they
- * are undefined afterwards.
+ * gives the path; where it is NULL nothing is written. Sharded moments use the gradients as room: they are
+ * undefined afterwards, as after load.
  * load: called by all ranks. Rank 0 reads `path`; at the others it is NULL, they get the state from rank 0.
  */
 VG_NODISCARD VG_API vg_status vg_optimizer_save(const vg_optimizer *optimizer, const char *path);

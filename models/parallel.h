@@ -64,6 +64,7 @@ typedef struct vg_piece {
 } vg_piece;
 VG_API const vg_piece *vg_parallel_pieces(const vg_parallel *parallel, int *count);
 VG_API bool vg_parallel_sharded(const vg_parallel *parallel);
+VG_API vg_group *vg_parallel_group(const vg_parallel *parallel);
 
 /* Over a flat slab on the device: every rank's pieces reach all ranks (nothing when not sharded); rank 0's
  * whole reaches all. Joined when they return. */

@@ -167,6 +167,32 @@ static void the_largest_batch_is_named(void **state)
     }
 }
 
+/* A training whose moments are sharded needs less, and its message says why. */
+static void sharded_moments_need_less(void **state)
+{
+    (void)state;
+    vg_model_options o = options_of(VG_HEAD_RECONSTRUCTION, VG_F32, true, 5);
+    vg_model_memory plain, sharded;
+    o.config.d_model = 64; /* more elements than four ranks times the alignment */
+    o.config.conv_channels.item[2] = 64;
+    assert_ok(vg_model_measure(&o, &plain));
+    o.optimizer_ranks = 4;
+    assert_ok(vg_model_measure(&o, &sharded));
+    assert_true(sharded.parameters == plain.parameters && sharded.activations == plain.activations);
+    assert_true(sharded.optimizer < plain.optimizer / 3 && sharded.optimizer >= plain.optimizer / 4);
+    assert_true(plain.total - sharded.total == plain.optimizer - sharded.optimizer);
+    small_device device;
+    vg_kernels *kernels = open_small(&device, sharded.total, true);
+    assert_ok(vg_model_fits(&device.base, &o));
+    o.optimizer_ranks = 1;
+    assert_fails(vg_model_fits(&device.base, &o), VG_ERR_MEMORY, "the model does not fit");
+    assert_null(strstr(vg_cause(), "sharded"));
+    o.optimizer_ranks = 4;
+    o.max_batch = 50;
+    assert_fails(vg_model_fits(&device.base, &o), VG_ERR_MEMORY, "sharded over 4 ranks");
+    close_small(&device, kernels);
+}
+
 /* When nothing helps, or nothing is known, it says so. */
 static void other_ways_out(void **state)
 {
@@ -194,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(measured_is_allocated),
         cmocka_unit_test(the_largest_batch_is_named),
+        cmocka_unit_test(sharded_moments_need_less),
         cmocka_unit_test(other_ways_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
