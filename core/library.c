@@ -49,17 +49,36 @@ static void add(place_list *places, const char *soname, const char *format, cons
     if ((size_t)used < sizeof places->path[0]) places->count++;
 }
 
-/* A folder as such, as a toolkit, and as Python's packages nvidia-cublas, nvidia-cudnn-cu13, ... lay
+/* A folder as such, as a toolkit, and as Python's packages nvidia-cublas, nvidia-nccl-cu13, ... lay
  * themselves out. */
-static void add_folder(place_list *places, const char *soname, const char *folder, int length)
+const vg__library_family vg__library_cuda = {
+    .variable = "VAGUS_CUDA_LIBRARIES",
+    .homes = (const char *const[]){"CUDA_HOME", "/usr/local/cuda", NULL},
+    .called = "in CUDA_HOME, in /usr/local/cuda or in the active Python environment",
+    .below = (const char *const[]){"%.*s", "%.*s/lib64", "%.*s/lib", "%.*s/cu13/lib", "%.*s/cudnn/lib",
+                                   "%.*s/cublas/lib", "%.*s/cuda_nvrtc/lib", "%.*s/nccl/lib", NULL},
+    .python = true,
+    .emulated = true,
+};
+
+/* OPAL_PREFIX is Open MPI's own variable for an installation that was moved. */
+const vg__library_family vg__library_mpi = {
+    .variable = "VAGUS_MPI_LIBRARIES",
+    .homes = (const char *const[]){"MPI_HOME", "OPAL_PREFIX", NULL},
+    .called = "in MPI_HOME or in OPAL_PREFIX",
+    .below = (const char *const[]){"%.*s", "%.*s/lib", "%.*s/lib64", NULL},
+    .global = true,
+};
+
+static void add_folder(place_list *places, const vg__library_family *family, const char *soname,
+                       const char *folder, int length)
 {
-    static const char *const below[] = {
-        "%.*s",           "%.*s/lib64",      "%.*s/lib",           "%.*s/cu13/lib",
-        "%.*s/cudnn/lib", "%.*s/cublas/lib", "%.*s/cuda_nvrtc/lib"};
-    for (size_t i = 0; i < sizeof below / sizeof *below; i++) add(places, soname, below[i], folder, length);
+    for (const char *const *below = family->below; *below; below++)
+        add(places, soname, *below, folder, length);
 }
 
-static void add_python(place_list *places, const char *soname, const char *environment)
+static void add_python(place_list *places, const vg__library_family *family, const char *soname,
+                       const char *environment)
 {
     const char *root = getenv(environment);
     char pattern[512];
@@ -69,24 +88,27 @@ static void add_python(place_list *places, const char *soname, const char *envir
     glob_t found;
     if (glob(pattern, 0, NULL, &found) == 0)
         for (size_t i = 0; i < found.gl_pathc; i++)
-            add_folder(places, soname, found.gl_pathv[i], (int)strlen(found.gl_pathv[i]));
+            add_folder(places, family, soname, found.gl_pathv[i], (int)strlen(found.gl_pathv[i]));
     globfree(&found);
 }
 
-static void list_places(place_list *places, const char *soname)
+static void list_places(place_list *places, const vg__library_family *family, const char *soname)
 {
-    const char *folders = getenv("VAGUS_CUDA_LIBRARIES"), *home = getenv("CUDA_HOME");
+    const char *folders = getenv(family->variable);
     places->count = 0;
     while (folders && *folders) {
         int length = (int)strcspn(folders, ":");
-        if (length) add_folder(places, soname, folders, length);
+        if (length) add_folder(places, family, soname, folders, length);
         folders += length + (folders[length] == ':');
     }
     snprintf(places->path[places->count++], sizeof places->path[0], "%s", soname);
-    if (home && *home) add_folder(places, soname, home, (int)strlen(home));
-    add_folder(places, soname, "/usr/local/cuda", (int)strlen("/usr/local/cuda"));
-    add_python(places, soname, "VIRTUAL_ENV");
-    add_python(places, soname, "CONDA_PREFIX");
+    for (const char *const *home = family->homes; *home; home++) {
+        const char *folder = **home == '/' ? *home : getenv(*home);
+        if (folder && *folder) add_folder(places, family, soname, folder, (int)strlen(folder));
+    }
+    if (!family->python) return;
+    add_python(places, family, soname, "VIRTUAL_ENV");
+    add_python(places, family, soname, "CONDA_PREFIX");
 }
 
 /* Object and function pointers are of one size where there is a dlsym(). */
@@ -122,6 +144,12 @@ static void note_path(vg__library *library, vg__function function, const char *p
 vg_status vg__library_open(const char *soname, const char *const *names, vg__function *functions, int count,
                            vg__library *out)
 {
+    return vg__library_open_of(&vg__library_cuda, soname, names, functions, count, out);
+}
+
+vg_status vg__library_open_of(const vg__library_family *family, const char *soname, const char *const *names,
+                              vg__function *functions, int count, vg__library *out)
+{
     *out = (vg__library){0};
     for (int i = 0; i < STAND_INS; i++)
         if (stand_ins[i].resolve && !strcmp(stand_ins[i].soname, soname)) {
@@ -130,19 +158,19 @@ vg_status vg__library_open(const char *soname, const char *const *names, vg__fun
             snprintf(out->path, sizeof out->path, "a stand-in of %s", soname);
             return VG_OK;
         }
-    if (stand_ins_alone)
+    if (stand_ins_alone && family->emulated)
         return vg_fail(VG_ERR_NOT_FOUND, "%s has no stand-in on the emulated device", soname);
-    const char *wanted = getenv("VAGUS_CUDA_LIBRARIES");
+    const char *wanted = getenv(family->variable);
     if (wanted && !strcmp(wanted, "none"))
-        return vg_fail(VG_ERR_NOT_FOUND, "%s is not looked for, since VAGUS_CUDA_LIBRARIES is none", soname);
+        return vg_fail(VG_ERR_NOT_FOUND, "%s is not looked for, since %s is none", soname, family->variable);
 
     place_list *places = malloc(sizeof *places);
     if (!places) return vg_fail(VG_ERR_MEMORY, "no memory to look for %s", soname);
-    list_places(places, soname);
+    list_places(places, family, soname);
     char wrong[1024] = "";
     for (int i = 0; i < places->count && !out->handle; i++) {
         const char *place = places->path[i], *missing;
-        void *handle = dlopen(place, RTLD_NOW | RTLD_LOCAL);
+        void *handle = dlopen(place, RTLD_NOW | (family->global ? RTLD_GLOBAL : RTLD_LOCAL));
         const char *why = handle ? NULL : dlerror();
         if (!handle) { /* most places do not exist, which is no news; a file that does not open is */
             if (why && !strstr(why, "No such file") && !wrong[0]) snprintf(wrong, sizeof wrong, " (%s)", why);
@@ -160,9 +188,8 @@ vg_status vg__library_open(const char *soname, const char *const *names, vg__fun
     free(places);
     if (out->handle) return VG_OK;
     return vg_fail(VG_ERR_NOT_FOUND,
-                   "there is no usable %s where the loader looks, in CUDA_HOME, in /usr/local/cuda or in the "
-                   "active Python environment%s; name its folder in VAGUS_CUDA_LIBRARIES",
-                   soname, wrong);
+                   "there is no usable %s where the loader looks, %s%s; name its folder in %s", soname,
+                   family->called, wrong, family->variable);
 }
 
 void vg__library_close(vg__library *library)
