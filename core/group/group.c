@@ -11,7 +11,7 @@
 #include "core/log.h"
 
 /* All kinds; alone is none of them. */
-static const vg__kind *const kinds[] = {&vg__kind_tcp};
+static const vg__kind *const kinds[] = {&vg__kind_tcp, &vg__kind_mpi, &vg__kind_nccl};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static bool on_host(const vg_device *device)

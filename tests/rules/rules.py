@@ -40,6 +40,7 @@ TABLE = {
     RUNNER + "training/": [*BELOW_RUNNER, *BASE, RUNNER + "training/"],
     RUNNER + "evaluation/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "evaluation/"],
     RUNNER + "search/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "evaluation/", RUNNER + "search/"],
+    RUNNER + "launch/": ["core/", RUNNER + "launch/"],
     RUNNER + "bench/": [*BELOW_RUNNER, RUNNER + "training/", RUNNER + "bench/"],
     RUNNER + "plan/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "bench/", RUNNER + "plan/"],
     RUNNER + "report/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "evaluation/", RUNNER + "report/"],
@@ -54,7 +55,7 @@ CAGES = [
     (r"soxr\.h", r"datasets/signal/\w+\.c", True),
     (r"oneapi/dnnl/.*|dnnl\w*\.h", r"kernels/cpu/\w+\.[ch]", False),
     (r"omp\.h", r"kernels/cpu/parallel\.c", True),
-    (r"nccl\.h", r"core/\w+\.c", True),
+    (r"nccl\.h", r"core/group/\w+\.c", True),
     (r"mpi\.h", r"core/\w+\.c", True),
     (r"cuda\w*\.h|cuda_\w+\.h|cublas\w*\.h|cudnn\w*\.h|cooperative_groups.*|mma\.h", r"kernels/cuda/.*|core/device_cuda\.\w+", False),
     (r"\w*mmintrin\.h|immintrin\.h|arm_neon\.h", r"kernels/.*", False),
@@ -66,7 +67,7 @@ C_LIBRARY = set(
     stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype
     arpa/inet dirent dlfcn endian fcntl fnmatch ftw getopt glob grp langinfo libgen malloc net/if netdb netinet/in
     netinet/tcp poll pthread pwd regex sched semaphore spawn strings syslog termios ucontext unistd wordexp
-    sys/file sys/ioctl sys/mman sys/random sys/resource sys/select sys/socket sys/stat sys/statvfs sys/syscall
+    sys/file sys/ioctl sys/mman sys/prctl sys/random sys/resource sys/select sys/socket sys/stat sys/statvfs sys/syscall
     sys/sysinfo sys/time sys/types sys/uio sys/un sys/utsname sys/wait""".split()
 )
 
