@@ -175,3 +175,27 @@ void vg_corpus_segment(const vg_corpus *corpus, int64_t segment, float *out)
     double mean = which->mean, scale = which->scale;
     for (int64_t t = 0; t < corpus->segment_length; t++) out[t] = (float)((samples[t] - mean) * scale);
 }
+
+/* FNV-1a over words of 8 bytes, with the high bits brought down, which its product leaves out. */
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * 1099511628211u;
+    return hash ^ hash >> 32;
+}
+
+uint64_t vg_corpus_fingerprint(const vg_corpus *corpus)
+{
+    uint64_t hash = mix(14695981039346656037u, (uint64_t)corpus->segment_length);
+    for (int64_t r = 0; r < corpus->recording_count; r++) {
+        const vg_corpus_recording *recording = &corpus->recordings[r];
+        hash = mix(mix(hash, recording->fingerprint), (uint64_t)recording->length);
+        for (const char *c = corpus->subjects[recording->subject]; *c; c++) hash = mix(hash, (uint64_t)*c);
+        for (int i = 0; i < corpus->rating_count; i++) {
+            uint64_t bits;
+            memcpy(&bits, &recording->ratings[i], sizeof bits);
+            hash = mix(hash, bits);
+        }
+    }
+    for (int64_t s = 0; s < corpus->segment_count; s++) hash = mix(hash, (uint64_t)corpus->segments[s].start);
+    return hash;
+}

@@ -90,6 +90,10 @@ VG_NODISCARD VG_API vg_status vg_corpus_create(const char *const *paths, int pat
                                                const vg_corpus_options *options, vg_corpus **out);
 VG_API void vg_corpus_destroy(vg_corpus *corpus); /* NULL is fine */
 
+/* A number that is another when a sample, a segment, a subject or a rating of the corpus is another;
+ * normalisation and labels do not count. */
+VG_API uint64_t vg_corpus_fingerprint(const vg_corpus *corpus);
+
 /* ---- Normalisation -------------------------------------------------------------------------------- */
 
 typedef struct vg_normalize_report {

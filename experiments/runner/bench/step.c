@@ -35,7 +35,7 @@ static vg_status step(void *context, int64_t index)
         VG_TRY(vg_model_upload(t->model, t->batch, t->signal, t->segments, NULL, &batch));
     else
         VG_TRY(vg_model_gather(t->model, &t->corpus, t->batch, t->segments, NULL, &batch));
-    VG_TRY(vg_replay_pass(&t->replay, t->bench->device, t->model, &batch, &pass));
+    VG_TRY(vg_replay_pass(&t->replay, t->bench->device, t->model, NULL, false, &batch, &pass));
     return vg_optimizer_step(t->optimizer, 1e-4, vg_model_stats(t->model));
 }
 
@@ -169,7 +169,7 @@ static vg_status run_step(vg_bench *bench, vg_bench_model model, vg_bench_precis
         vg_json_put_double(bench->json, "floor_seconds", floor);
         vg_json_put_double(bench->json, "device_bytes", held);
         vg_json_put_int(bench->json, "later_allocations", (int64_t)later);
-        vg_json_put_bool(bench->json, "replayed", t.replay.recording != NULL);
+        vg_json_put_bool(bench->json, "replayed", t.replay.recording[0] != NULL);
         vg_json_put_double(bench->json, "loss", sum / masked);
         vg_json_end(bench->json);
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/group/place.h"
 #include "experiments/runner/experiment.h"
 
 int vg_exit_code(vg_status status)
@@ -29,7 +30,9 @@ vg_status vg_run_arguments_parse(int argc, char **argv, const char *command, vg_
         if (!strcmp(argument, "--help") || !strcmp(argument, "-h")) {
             out->help = true;
         } else if (!strcmp(argument, "--resume")) {
-            out->resume = true;
+            bool automatic = i + 1 < argc && !strcmp(argv[i + 1], "auto");
+            out->mode = automatic ? VG_RUNDIR_AUTO : VG_RUNDIR_RESUME;
+            i += automatic;
         } else if (argument[0] == '-') {
             return vg_fail(VG_ERR_CONFIG, "%s: unknown option '%s'; 'vagus %s --help' lists them", command,
                            argument, command);
@@ -46,6 +49,9 @@ vg_status vg_run_arguments_parse(int argc, char **argv, const char *command, vg_
     }
     out->overrides = (const char *const *)argv;
     out->override_count = overrides;
+    vg_place place;
+    VG_TRY(vg_place_find(&place));
+    if (place.restarts && out->mode == VG_RUNDIR_NEW) out->mode = VG_RUNDIR_AUTO;
     if (!out->path && !out->help)
         return vg_fail(VG_ERR_CONFIG, "%s: which YAML file? 'vagus %s --help' shows how it is called",
                        command, command);
@@ -56,15 +62,11 @@ vg_status vg_run_help(const char *command, const char *what)
 {
     char *keys;
     VG_TRY(vg_schema_help(&vg_experiment_schema, &keys));
-    printf("vagus %s EXPERIMENT.yaml [key=value ...] [--resume]\n\n%s\n\n"
+    printf("vagus %s EXPERIMENT.yaml [key=value ...] [--resume [auto]]\n\n%s\n\n"
            "  key=value   goes over the file: optimizer.lr=1e-4 data.stores=[a.h5,b.h5]\n"
-           "  --resume    goes on with the run in output_dir from its last checkpoint\n\n%s",
+           "  --resume    goes on with the run in output_dir from its last checkpoint; --resume auto\n"
+           "              begins it if there is none\n\n%s",
            command, what, keys);
     free(keys);
     return VG_OK;
-}
-
-void vg_run_name_files(const char *output_dir, const char *files)
-{
-    printf("\nin %s: %s  log.txt  config.yaml\n", output_dir, files);
 }

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "core/status.h"
+#include "core/rundir.h"
 
 typedef vg_status (*vg_command_function)(int argc, char **argv);
 
@@ -19,8 +19,9 @@ typedef struct vg_run_arguments {
     const char *path;
     const char *const *overrides; /* borrowed from argv: "key=value" */
     int override_count;
-    bool resume; /* --resume */
-    bool help;   /* --help: print usage and return VG_OK */
+    vg_rundir_mode mode; /* --resume, --resume auto; AUTO as well when the run's starter says that it was
+                            started again after an interruption (core/group/place.h) */
+    bool help;           /* --help: print usage and return VG_OK */
 } vg_run_arguments;
 
 /* ERR_CONFIG for an unknown option, a missing file name or a second one. `overrides` points into argv, which
@@ -30,9 +31,6 @@ VG_NODISCARD vg_status vg_run_arguments_parse(int argc, char **argv, const char 
 
 /* What `--help` of such a command prints: how it is called, then every key of an experiment. */
 VG_NODISCARD vg_status vg_run_help(const char *command, const char *what);
-
-/* The last line of a run that is done: where it is and which files to look at first. */
-void vg_run_name_files(const char *output_dir, const char *files);
 
 /* 0 done, 1 the run failed, 2 usage or configuration, 75 stopped on request and resumable. */
 int vg_exit_code(vg_status status);

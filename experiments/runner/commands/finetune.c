@@ -16,14 +16,9 @@ vg_status vg_command_finetune(int argc, char **argv)
                            "its baselines.");
     VG_TRY(vg_experiment_load(arguments.path, arguments.overrides, arguments.override_count, &experiment));
     vg_status status = vg_signals_install();
-    if (status == VG_OK)
-        status = vg_crossvalidation_run(&experiment, arguments.resume ? VG_RUNDIR_RESUME : VG_RUNDIR_NEW,
-                                        stdout, &results);
+    if (status == VG_OK) status = vg_crossvalidation_run(&experiment, arguments.mode, stdout, &results);
     vg_signals_uninstall();
-    if (status == VG_OK) {
-        vg_run_name_files(experiment.output_dir, "results.json  predictions.csv");
-        vg_results_free(&results);
-    }
+    if (status == VG_OK) vg_results_free(&results);
     vg_experiment_free(&experiment);
     return status;
 }

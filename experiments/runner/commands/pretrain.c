@@ -19,14 +19,8 @@ vg_status vg_command_pretrain(int argc, char **argv)
                         "takes, beforehand (vagus pretrain --plan --help).");
     VG_TRY(vg_experiment_load(arguments.path, arguments.overrides, arguments.override_count, &experiment));
     vg_status status = vg_signals_install();
-    if (status == VG_OK)
-        status = vg_pretrain_run(&experiment, arguments.resume ? VG_RUNDIR_RESUME : VG_RUNDIR_NEW, stdout,
-                                 &result);
+    if (status == VG_OK) status = vg_pretrain_run(&experiment, arguments.mode, stdout, &result);
     vg_signals_uninstall();
-    if (status == VG_OK)
-        vg_run_name_files(experiment.output_dir, result.best_step
-                                                     ? "checkpoints/best  result.json  metrics.jsonl"
-                                                     : "checkpoints  result.json  metrics.jsonl");
     vg_experiment_free(&experiment);
     return status;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/group/place.h"
 #include "core/signals.h"
 #include "core/text.h"
 #include "experiments/runner/commands/command.h"
@@ -102,6 +103,14 @@ vg_status vg_command_sweep(int argc, char **argv)
         return vg_fail(VG_ERR_CONFIG,
                        "sweep: '%s': settings stand in the sweep file, as parameters with one value",
                        arguments.overrides[0]);
+    vg_place place;
+    VG_TRY(vg_place_find(&place));
+    if (place.size > 1)
+        return vg_fail(
+            VG_ERR_CONFIG,
+            "sweep: started by %s with %d ranks, and a sweep runs its trials one after another in one "
+            "process: start it alone",
+            vg_starter_name(place.starter), place.size);
     VG_TRY(vg_sweep_load(arguments.path, &sweep));
     vg_status status = vg_signals_install();
     if (status == VG_OK) status = vg_sweep_run(sweep, run_trial, sweep, stdout);

@@ -35,7 +35,7 @@ typedef struct outcome {
     double validation_loss; /* of the weights that were tested, NaN when there is no such thing */
 } outcome;
 
-/* `folder` is where a method that trains keeps its run. */
+/* `folder` is where a method that trains keeps its run; NULL at ranks that write nothing. */
 typedef vg_status (*method_function)(study *s, const vg_fold *fold, const char *folder, outcome *result);
 
 static vg_status train_and_test(study *s, const vg_fold *fold, const char *folder, const char *init_from,
@@ -55,13 +55,14 @@ static vg_status train_and_test(study *s, const vg_fold *fold, const char *folde
                             .head = VG_HEAD_CLASSIFICATION,
                             .init_from = init_from,
                             .what = what};
-    VG_TRY_OUT(vg_rundir_open(folder, VG_RUNDIR_AUTO, &run));
+    if (folder) VG_TRY_OUT(vg_rundir_open(folder, VG_RUNDIR_AUTO, &run));
     training.run = run;
     VG_TRY_OUT(vg_train(&training, &trained));
     if (s->experiment->evaluation.select_best && trained.state.best_step &&
         trained.state.best_step != trained.state.step) {
-        VG_TRY_OUT(vg_rundir_best(run, NULL, &best));
-        VG_TRY_OUT(vg_checkpoint_load_weights(best, trained.model, NULL, NULL));
+        if (run) VG_TRY_OUT(vg_rundir_best(run, NULL, &best));
+        if (run) VG_TRY_OUT(vg_checkpoint_load_weights(best, trained.model, NULL, NULL));
+        VG_TRY_OUT(vg_parallel_share_weights(s->machine.group, vg_model_parameters(trained.model)));
         result->validation_loss = trained.state.best_loss;
     } else {
         result->validation_loss = trained.state.last_loss;
@@ -191,20 +192,47 @@ out:
     return status;
 }
 
+/* At rank 0: what an earlier run has left of a fold. */
+static vg_status find_outcome(study *s, int method, int64_t number, const vg_fold *fold, char **folder,
+                              char **path, outcome *result, bool *there)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s/fold-%03" PRId64, methods[method].name, number);
+    VG_TRY(vg_rundir_file(s->run, name, folder));
+    VG_TRY(vg_path_join(*folder, "predictions.json", path));
+    *there = vg_path_exists(*path);
+    if (!*there) return VG_OK;
+    vg_status status = read_outcome(*path, fold, result);
+    if (status == VG_ERR_FORMAT)
+        vg_context(status, "a file of predictions is damaged, remove it and its fold is run again");
+    return status;
+}
+
+/* Rank 0's outcome, at all ranks. */
+static vg_status share_outcome(study *s, const vg_fold *fold, outcome *result)
+{
+    double loss[] = {s->run ? result->validation_loss : 0};
+    if (!s->run) memset(result->probabilities, 0, (size_t)fold->test_count * sizeof(double));
+    VG_TRY(vg_group_sum(s->machine.group, "validation loss of a fold", loss, 1));
+    VG_TRY(vg_group_sum(s->machine.group, "predictions of a fold", result->probabilities, fold->test_count));
+    result->validation_loss = loss[0];
+    return VG_OK;
+}
+
 static vg_status run_method(study *s, int method, int64_t number, const vg_fold *fold, outcome *result)
 {
-    char name[64], *folder = NULL, *path = NULL;
+    char *folder = NULL, *path = NULL;
+    bool there = false;
     vg_status status;
-    snprintf(name, sizeof name, "%s/fold-%03" PRId64, methods[method].name, number);
-    VG_TRY_OUT(vg_rundir_file(s->run, name, &folder));
-    VG_TRY_OUT(vg_path_join(folder, "predictions.json", &path));
-    if (vg_path_exists(path)) {
-        status = read_outcome(path, fold, result);
-        if (status == VG_ERR_FORMAT)
-            vg_context(status, "a file of predictions is damaged, remove it and its fold is run again");
+    if (s->run) VG_TRY_OUT(find_outcome(s, method, number, fold, &folder, &path, result, &there));
+    double done[] = {there};
+    VG_TRY_OUT(vg_group_sum(s->machine.group, "folds done", done, 1));
+    if (done[0] > 0) {
+        status = share_outcome(s, fold, result);
         goto out;
     }
     VG_TRY_OUT(methods[method].run(s, fold, folder, result));
+    if (!s->run) goto out;
     VG_TRY_OUT(vg_folder_make(folder));
     status = write_outcome(path, fold, result);
 out:
@@ -248,7 +276,7 @@ static vg_status recorded_encoder(const char *path, char **folder)
 static vg_status record_encoder(const study *s)
 {
     char *path;
-    if (!s->pretrained) return VG_OK;
+    if (!s->pretrained || !s->run) return VG_OK;
     VG_TRY(vg_rundir_file(s->run, "encoder.json", &path));
     vg_json_writer json = vg_json_writer_make(true);
     vg_json_begin_object(&json, NULL);
@@ -267,6 +295,7 @@ static vg_status find_pretrained(study *s)
         return vg_fail(VG_ERR_CONFIG,
                        "evaluation.methods has 'pretrained', so checkpoint.init_from must name the run "
                        "directory of a pre-training; or leave that method out");
+    if (!s->run) return VG_OK; /* rank 0 reads it */
     char *path;
     VG_TRY(vg_rundir_file(s->run, "encoder.json", &path));
     vg_status status = vg_path_exists(path) ? recorded_encoder(path, &s->pretrained)
@@ -285,8 +314,8 @@ static vg_status prepare(study *s)
         return vg_fail(VG_ERR_CONFIG,
                        "data.target is missing: the rating to recognise; 'vagus data info STORE' lists them");
     VG_TRY(vg_label_rule_parse(e->data.target, e->data.threshold, &s->rule));
-    VG_TRY(vg_machine_make(e, &s->machine));
     VG_TRY(vg_setup_corpus(e, &s->corpus));
+    VG_TRY(vg_setup_same_corpus(&s->machine, s->corpus));
     VG_TRY(make_split(s));
     VG_TRY(vg_setup_fits(e, &s->machine, s->corpus, VG_HEAD_CLASSIFICATION, s->split->folds->train_count));
     if (wants(e, "pretrained")) VG_TRY(find_pretrained(s));
@@ -382,7 +411,9 @@ vg_status vg_crossvalidation_run(const vg_experiment *experiment, vg_rundir_mode
     vg_status status;
     *results = (vg_results){0};
     VG_TRY(list_methods(experiment, names, &count));
-    VG_TRY_OUT(vg_run_open(experiment, mode, &s.run));
+    VG_TRY_OUT(vg_machine_make(experiment, &s.machine));
+    VG_TRY_OUT(vg_run_open(experiment, mode, &s.machine, &s.run));
+    vg_machine_describe(&s.machine);
     VG_TRY_OUT(prepare(&s));
     began = true;
     VG_TRY_OUT(record_encoder(&s));
@@ -392,20 +423,21 @@ vg_status vg_crossvalidation_run(const vg_experiment *experiment, vg_rundir_mode
         folds = experiment->evaluation.max_folds;
     for (int64_t f = 0; f < folds; f++) VG_TRY_OUT(run_fold(&s, f, &s.split->folds[f], results));
     VG_TRY_OUT(vg_results_compute(results));
-    VG_TRY_OUT(vg_results_write(results, experiment, s.corpus, s.run));
-    if (out) {
+    if (s.run) VG_TRY_OUT(vg_results_write(results, experiment, s.corpus, s.run));
+    if (s.run && out) {
         vg_results_print(results, experiment, out);
         if (folds < s.split->count)
             fprintf(out, "only %" PRId64 " of %d folds were run (evaluation.max_folds)\n", folds,
                     s.split->count);
+        vg_run_name_files(experiment, out, "results.json  predictions.csv");
     }
 out:
     if (status != VG_OK) vg_results_free(results);
     vg_heart_rates_destroy(s.rates);
     vg_split_destroy(s.split);
     vg_corpus_destroy(s.corpus);
-    vg_machine_free(&s.machine);
     vg_run_close(s.run, began);
+    vg_machine_free(&s.machine, status);
     free(s.pretrained);
     return status;
 }

@@ -2,9 +2,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/file.h"
 #include "core/json.h"
+#include "models/parallel.h"
 
 /* The files of a checkpoint. */
 typedef struct paths {
@@ -30,7 +32,7 @@ static vg_status paths_make(const char *folder, paths *out)
     return status;
 }
 
-static vg_status write_state(const char *path, const vg_trainer_state *state)
+static vg_json_writer put_state(const vg_trainer_state *state)
 {
     vg_json_writer json = vg_json_writer_make(true);
     vg_json_begin_object(&json, NULL);
@@ -48,8 +50,10 @@ static vg_status write_state(const char *path, const vg_trainer_state *state)
     vg_json_put_bool(&json, "finished", state->finished);
     vg_json_put_string(&json, "device", state->device);
     vg_json_put_string(&json, "precision", state->precision);
+    vg_json_put_int(&json, "ranks", state->ranks);
+    vg_json_put_string(&json, "data", state->data);
     vg_json_end(&json);
-    return vg_json_write(&json, path);
+    return json;
 }
 
 /* `otherwise`: what it was before checkpoints said it. */
@@ -59,12 +63,13 @@ static void read_word(const vg_json *json, const char *key, const char *otherwis
     snprintf(out, size, "%s", text ? text : otherwise);
 }
 
-static vg_status read_state(const char *path, vg_trainer_state *state)
+/* `text` is the file at `path`, wherever it was read. */
+static vg_status read_state(const char *text, const char *path, vg_trainer_state *state)
 {
     vg_json *json;
     vg_status status;
     int64_t format;
-    VG_TRY(vg_json_read(path, &json));
+    VG_TRY(vg_json_parse(text, strlen(text), path, &json));
     VG_TRY_OUT(vg_json_get_int(json, NULL, "format", &format));
     if (format != 1) {
         status =
@@ -84,6 +89,10 @@ static vg_status read_state(const char *path, vg_trainer_state *state)
     VG_TRY_OUT(vg_json_get_bool(json, NULL, "finished", &state->finished));
     read_word(json, "device", "cpu", state->device, sizeof state->device);
     read_word(json, "precision", "fp32", state->precision, sizeof state->precision);
+    read_word(json, "data", "", state->data, sizeof state->data);
+    state->ranks = 1; /* as it was before checkpoints said it */
+    if (vg_json_find(vg_json_root(json), "ranks"))
+        VG_TRY_OUT(vg_json_get_int(json, NULL, "ranks", &state->ranks));
     if (state->epoch < 0 || state->step_in_epoch < 0 || state->step < 0)
         status = vg_fail(VG_ERR_FORMAT, "%s: a negative epoch or step", path);
 out:
@@ -91,7 +100,7 @@ out:
     return status;
 }
 
-static vg_status save_files(const char *folder, vg_model *model, const vg_optimizer *optimizer,
+static vg_status save_files(const char *folder, vg_model *model, vg_optimizer *optimizer,
                             const vg_trainer_state *state, const vg_preprocessing *preprocessing)
 {
     paths p;
@@ -100,17 +109,20 @@ static vg_status save_files(const char *folder, vg_model *model, const vg_optimi
     VG_TRY_OUT(vg_model_save(model, p.model, NULL, 0));
     VG_TRY_OUT(vg_optimizer_save(optimizer, p.optimizer));
     VG_TRY_OUT(vg_preprocessing_write(preprocessing, p.preprocessing));
-    VG_TRY_OUT(write_state(p.trainer, state));
+    vg_json_writer json = put_state(state);
+    VG_TRY_OUT(vg_json_write(&json, p.trainer));
 out:
     paths_free(&p);
     return status;
 }
 
-vg_status vg_checkpoint_save(vg_rundir *run, vg_model *model, const vg_optimizer *optimizer,
+vg_status vg_checkpoint_save(vg_rundir *run, vg_model *model, vg_optimizer *optimizer,
                              const vg_trainer_state *state, const vg_preprocessing *preprocessing,
                              int64_t keep)
 {
     char *folder;
+    VG_TRY(vg_optimizer_gather_masters(optimizer));
+    if (!run) return vg_optimizer_save(optimizer, NULL);
     VG_TRY(vg_rundir_checkpoint_begin(run, state->step, &folder));
     vg_status status = save_files(folder, model, optimizer, state, preprocessing);
     free(folder);
@@ -125,16 +137,23 @@ vg_status vg_checkpoint_save(vg_rundir *run, vg_model *model, const vg_optimizer
     return vg_rundir_prune(run, keep);
 }
 
-vg_status vg_checkpoint_load(const char *folder, vg_model *model, vg_optimizer *optimizer,
+vg_status vg_checkpoint_load(const char *folder, vg_group *group, vg_model *model, vg_optimizer *optimizer,
                              vg_trainer_state *state)
 {
-    paths p;
+    paths p = {0};
+    char *text = NULL;
     vg_status status;
-    VG_TRY(paths_make(folder, &p));
-    VG_TRY_OUT(vg_model_load(model, p.model, NULL, NULL));
-    VG_TRY_OUT(vg_optimizer_load(optimizer, p.optimizer));
-    VG_TRY_OUT(read_state(p.trainer, state));
+    if (folder) {
+        VG_TRY_OUT(paths_make(folder, &p));
+        VG_TRY_OUT(vg_file_read(p.trainer, VG_JSON_LIMIT, &text, NULL));
+        VG_TRY_OUT(vg_model_load(model, p.model, NULL, NULL));
+    }
+    VG_TRY_OUT(vg_group_share(group, "state of the trainer", &text));
+    VG_TRY_OUT(read_state(text, p.trainer ? p.trainer : "trainer.json", state));
+    VG_TRY_OUT(vg_parallel_share_weights(group, vg_model_parameters(model)));
+    status = vg_optimizer_load(optimizer, p.optimizer);
 out:
+    free(text);
     paths_free(&p);
     return status;
 }

@@ -3,6 +3,7 @@
 #ifndef VAGUS_EXPERIMENTS_RUNNER_TRAINING_CHECKPOINT_H
 #define VAGUS_EXPERIMENTS_RUNNER_TRAINING_CHECKPOINT_H
 
+#include "core/group/group.h"
 #include "core/rundir.h"
 #include "datasets/preprocessing.h"
 #include "models/model.h"
@@ -23,17 +24,21 @@ typedef struct vg_trainer_state {
     char device[64]; /* vg_device.model, and what was computed in: a run that goes on says so when the former
                       */
     char precision[8]; /* is another, and is refused when the latter is */
+    int64_t ranks;     /* that trained it last */
+    char data[20];     /* vg_corpus_fingerprint() in hexadecimal; "" in a checkpoint that does not say it */
 } vg_trainer_state;
 
 /* Writes a checkpoint for `state->step` under the run directory; appears whole or not at all, so a full disk
- * or a kill leaves the earlier ones as they are. Keeps the newest `keep` and the best. */
-VG_NODISCARD vg_status vg_checkpoint_save(vg_rundir *run, vg_model *model, const vg_optimizer *optimizer,
+ * or a kill leaves the earlier ones as they are. Keeps the newest `keep` and the best. Called by all ranks,
+ * of which those with `run` NULL only give what they hold of the optimiser. */
+VG_NODISCARD vg_status vg_checkpoint_save(vg_rundir *run, vg_model *model, vg_optimizer *optimizer,
                                           const vg_trainer_state *state,
                                           const vg_preprocessing *preprocessing, int64_t keep);
 
-/* Restores all of it from a folder. ERR_FORMAT or ERR_DATA naming the file. */
-VG_NODISCARD vg_status vg_checkpoint_load(const char *folder, vg_model *model, vg_optimizer *optimizer,
-                                          vg_trainer_state *state);
+/* Restores all of it, at all ranks, from a folder that rank 0 names; the others give NULL. ERR_FORMAT or
+ * ERR_DATA naming the file. */
+VG_NODISCARD vg_status vg_checkpoint_load(const char *folder, vg_group *group, vg_model *model,
+                                          vg_optimizer *optimizer, vg_trainer_state *state);
 
 /* The weights alone; `prefix` and `report` as in vg_model_load(). */
 VG_NODISCARD vg_status vg_checkpoint_load_weights(const char *folder, vg_model *model, const char *prefix,

@@ -57,34 +57,46 @@ static vg_status add_batch(vg_kernels *kernels, const vg_masking_config *masking
     return VG_OK;
 }
 
-/* Mean and interpolation over the validation segments, under the masks that validation will draw. */
-static vg_status measure_baselines(const vg_training *training, const vg_masking_config *masking,
-                                   vg_measure measures[2])
+/* Over some of the validation segments, under the masks that validation will draw. */
+static vg_status add_baselines(const vg_training *training, const vg_masking_config *masking,
+                               const int64_t *segments, int64_t count, vg_masked_baselines *sums)
 {
     enum { BATCH = 64 };
     vg_loader_options loading = {.batch_size = BATCH, .seed = training->experiment->seed};
-    vg_masked_baselines sums = {0};
     mask_buffers buffers = {0};
     vg_loader *loader = NULL;
     vg_status status;
+    if (count == 0) return VG_OK; /* fewer segments than ranks */
     VG_TRY_OUT(make_buffers(training->machine->device, BATCH, training->corpus->segment_length, &buffers));
-    VG_TRY_OUT(vg_loader_create(training->corpus, training->validation, training->validation_count, &loading,
-                                &loader));
+    VG_TRY_OUT(vg_loader_create(training->corpus, segments, count, &loading, &loader));
     VG_TRY_OUT(vg_loader_start(loader, 0, 0));
     for (;;) {
         vg_batch batch;
         VG_TRY_OUT(vg_loader_next(loader, &batch));
         if (batch.end) break;
         VG_TRY_OUT(add_batch(training->machine->kernels, masking, training->experiment->seed, &buffers,
-                             &batch, &sums));
+                             &batch, sums));
     }
-    measures[0] = (vg_measure){"baseline.mean", sums.mean / (double)sums.count};
-    measures[1] = (vg_measure){"baseline.interpolation", sums.interpolation / (double)sums.count};
 out:
     vg_loader_destroy(loader);
     free(buffers.host);
     vg_slab_free(&buffers.slab);
     return status;
+}
+
+/* Mean and interpolation, over all validation segments of all ranks. */
+static vg_status measure_baselines(const vg_training *training, const vg_masking_config *masking,
+                                   vg_measure measures[2])
+{
+    int64_t first, count;
+    vg_masked_baselines sums = {0};
+    vg_machine_share(training->machine, training->validation_count, &first, &count);
+    VG_TRY(add_baselines(training, masking, training->validation + first, count, &sums));
+    double values[] = {sums.mean, sums.interpolation, (double)sums.count};
+    VG_TRY(vg_group_sum(training->machine->group, "baselines", values, 3));
+    measures[0] = (vg_measure){"baseline.mean", values[0] / values[2]};
+    measures[1] = (vg_measure){"baseline.interpolation", values[1] / values[2]};
+    return VG_OK;
 }
 
 static void print_result(FILE *out, const vg_experiment *e, const vg_training *t, const vg_pretrain_result *r)
@@ -135,9 +147,11 @@ vg_status vg_pretrain_run(const vg_experiment *experiment, vg_rundir_mode mode, 
     vg_model_options options;
     vg_measure baselines[2] = {{"baseline.mean", NAN}, {"baseline.interpolation", NAN}};
     vg_status status;
-    VG_TRY_OUT(vg_run_open(experiment, mode, &run));
     VG_TRY_OUT(vg_machine_make(experiment, &machine));
+    VG_TRY_OUT(vg_run_open(experiment, mode, &machine, &run));
+    vg_machine_describe(&machine);
     VG_TRY_OUT(vg_setup_corpus(experiment, &corpus));
+    VG_TRY_OUT(vg_setup_same_corpus(&machine, corpus));
     vg_training training = {.experiment = experiment,
                             .machine = &machine,
                             .corpus = corpus,
@@ -175,13 +189,20 @@ vg_status vg_pretrain_run(const vg_experiment *experiment, vg_rundir_mode mode, 
                                    .best_step = trained.state.best_step,
                                    .steps = trained.state.step,
                                    .epochs = trained.state.epoch};
-    VG_TRY_OUT(write_result(run, result));
-    if (out) print_result(out, experiment, &training, result);
+    if (run) {
+        VG_TRY_OUT(write_result(run, result));
+        if (out) {
+            print_result(out, experiment, &training, result);
+            vg_run_name_files(experiment, out,
+                              result->best_step ? "checkpoints/best  result.json  metrics.jsonl"
+                                                : "checkpoints  result.json  metrics.jsonl");
+        }
+    }
 out:
     vg_model_destroy(trained.model);
     vg_split_destroy(split);
     vg_corpus_destroy(corpus);
-    vg_machine_free(&machine);
     vg_run_close(run, began);
+    vg_machine_free(&machine, status);
     return status;
 }

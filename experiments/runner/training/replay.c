@@ -6,7 +6,8 @@ static vg_status run(vg_model *model, const vg_model_batch *batch, const vg_pass
     return vg_model_backward(model);
 }
 
-static vg_status record(vg_replay *replay, vg_model *model, const vg_model_batch *batch, const vg_pass *pass)
+static vg_status record(vg_replay *replay, vg_model *model, bool last, const vg_model_batch *batch,
+                        const vg_pass *pass)
 {
     vg_device *device = replay->device;
     VG_TRY(vg_device_record_begin(device));
@@ -15,37 +16,43 @@ static vg_status record(vg_replay *replay, vg_model *model, const vg_model_batch
         vg_device_record_abandon(device);
         return status;
     }
-    VG_TRY(vg_device_record_end(device, &replay->recording));
+    VG_TRY(vg_device_record_end(device, &replay->recording[last]));
     replay->count = batch->signal.dims[0];
     replay->epoch = pass->epoch;
     return VG_OK;
 }
 
-vg_status vg_replay_pass(vg_replay *replay, vg_device *device, vg_model *model, const vg_model_batch *batch,
-                         const vg_pass *pass)
+vg_status vg_replay_pass(vg_replay *replay, vg_device *device, vg_model *model, vg_parallel *parallel,
+                         bool last, const vg_model_batch *batch, const vg_pass *pass)
 {
     int64_t count = batch->signal.dims[0];
+    last = last && parallel;
+    if (last) vg_parallel_last(parallel);
     if (replay->off || !vg_device_records(device) || count < vg_model_get_options(model)->max_batch)
         return run(model, batch, pass);
     replay->device = device;
-    if (replay->recording && (replay->allocations != device->allocations || replay->count != count ||
-                              replay->epoch != pass->epoch))
-        vg_replay_free(replay);
-    if (!replay->recording) {
-        /* The first pass allocates scratch and makes the libraries' plans, which no recording may do. */
-        if (replay->ordinary == 0 || replay->allocations != device->allocations) {
-            replay->ordinary = 1;
-            VG_TRY(run(model, batch, pass));
-            replay->allocations = device->allocations;
-            return VG_OK;
-        }
-        VG_TRY(record(replay, model, batch, pass));
+    bool fresh = replay->allocations != device->allocations;
+    if (fresh || replay->count != count || replay->epoch != pass->epoch) vg_replay_free(replay);
+    /* A first pass allocates scratch, makes the libraries' plans and connects the ranks, which no recording
+     * may do. */
+    if (fresh || !replay->ran[last]) {
+        VG_TRY(run(model, batch, pass));
+        if (fresh || replay->allocations != device->allocations) replay->ran[!last] = false;
+        replay->ran[last] = true;
+        replay->allocations = device->allocations;
+        return VG_OK;
     }
-    return vg_device_replay(device, replay->recording);
+    if (!replay->recording[last])
+        VG_TRY(record(replay, model, last, batch, pass));
+    else if (last)
+        vg_parallel_replayed(parallel);
+    return vg_device_replay(device, replay->recording[last]);
 }
 
 void vg_replay_free(vg_replay *replay)
 {
-    if (replay->recording) vg_recording_destroy(replay->device, replay->recording);
-    replay->recording = NULL;
+    for (int i = 0; i < 2; i++) {
+        if (replay->recording[i]) vg_recording_destroy(replay->device, replay->recording[i]);
+        replay->recording[i] = NULL;
+    }
 }

@@ -3,24 +3,27 @@
 #ifndef VAGUS_EXPERIMENTS_RUNNER_TRAINING_REPLAY_H
 #define VAGUS_EXPERIMENTS_RUNNER_TRAINING_REPLAY_H
 
-#include "models/model.h"
+#include "models/parallel.h"
 
 /* Zero-initialised: nothing recorded. A recording holds for one size of batch in one epoch (masks and dropout
- * depend on it), while the device has allocated nothing new. */
+ * depend on it), while the device has allocated nothing new. There are two: of a step's last pass, which sums
+ * its gradients over the ranks, and of those before it. */
 typedef struct vg_replay {
     bool off; /* the owner's choice: never record */
-    vg_recording *recording;
+    vg_recording *recording[2];
     vg_device *device;
     int64_t count;
     uint32_t epoch;
     uint64_t allocations;
-    int64_t ordinary; /* passes run in the ordinary way since the device allocated anything */
+    bool ran[2]; /* in the ordinary way, since the device allocated anything */
 } vg_replay;
 
 /* vg_model_forward() and vg_model_backward() over `batch`, which lies in the model's own buffers
- * (vg_model_upload, vg_model_gather). */
+ * (vg_model_upload, vg_model_gather). `last`: of the step, as vg_parallel_last() means it. `parallel` NULL:
+ * one rank alone. */
 VG_NODISCARD vg_status vg_replay_pass(vg_replay *replay, vg_device *device, vg_model *model,
-                                      const vg_model_batch *batch, const vg_pass *pass);
+                                      vg_parallel *parallel, bool last, const vg_model_batch *batch,
+                                      const vg_pass *pass);
 void vg_replay_free(vg_replay *replay);
 
 #endif

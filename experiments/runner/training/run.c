@@ -12,15 +12,22 @@
 
 /* Keys that say where a run computes. They may change when it goes on; the checkpoint knows what it was made
  * with, and the trainer looks at that. */
-static const char *const movable[] = {"device:", "precision:"};
+static const char *const movable[] = {"device:", "precision:", "threads:", "parallel:"};
+
+/* Past the end of the line, and of the section that it begins. */
+static const char *skip_key(const char *text)
+{
+    do {
+        text += strcspn(text, "\n");
+        text += *text == '\n';
+    } while (*text == ' ');
+    return text;
+}
 
 static const char *skip_movable(const char *text)
 {
     for (size_t i = 0; i < sizeof movable / sizeof *movable; i++)
-        if (!strncmp(text, movable[i], strlen(movable[i]))) {
-            text += strcspn(text, "\n");
-            return skip_movable(text + (*text == '\n'));
-        }
+        if (!strncmp(text, movable[i], strlen(movable[i]))) return skip_movable(skip_key(text));
     return text;
 }
 
@@ -55,29 +62,63 @@ static vg_status same_configuration(const vg_rundir *run, const char *path, cons
         vg_rundir_path(run), theirs, mine);
 }
 
-vg_status vg_run_open(const vg_experiment *experiment, vg_rundir_mode mode, vg_rundir **out)
+static vg_status open_folder(const vg_experiment *experiment, vg_rundir_mode mode, const char *text,
+                             vg_rundir **out)
 {
-    char *text = NULL, *path = NULL;
-    vg_status status;
-    vg_model_options options;
-    VG_TRY(vg_setup_model(experiment, NULL, VG_HEAD_RECONSTRUCTION, &options));
+    char *path;
     VG_TRY(vg_rundir_open(experiment->output_dir, mode, out));
     vg_rundir_attach_log(*out, true);
-    VG_TRY_OUT(vg_schema_print(&vg_experiment_schema, experiment, &text));
-    VG_TRY_OUT(vg_rundir_file(*out, "config.yaml", &path));
+    VG_TRY(vg_rundir_file(*out, "config.yaml", &path));
     /* A new run may find the configuration of one that was killed before it had done anything. */
+    vg_status status;
     if (vg_rundir_resumed(*out) && vg_path_exists(path))
         status = same_configuration(*out, path, text);
     else
         status = vg_file_write(path, text, strlen(text));
+    free(path);
+    return status;
+}
+
+/* What all ranks must have in common. */
+static vg_status same_at_all_ranks(const vg_machine *machine, const char *text)
+{
+    char *kept = calloc(1, strlen(text) + 1), *end = kept;
+    if (!kept) return vg_fail(VG_ERR_MEMORY, "no memory for a configuration");
+    for (const char *line = skip_movable(text); *line; line = skip_movable(line)) {
+        size_t length = strcspn(line, "\n");
+        length += line[length] == '\n';
+        memcpy(end, line, length);
+        end += length;
+        line += length;
+    }
+    vg_status status = vg_group_same(machine->group, "configuration", kept);
+    free(kept);
+    return status;
+}
+
+vg_status vg_run_open(const vg_experiment *experiment, vg_rundir_mode mode, const vg_machine *machine,
+                      vg_rundir **out)
+{
+    char *text = NULL;
+    vg_status status;
+    vg_model_options options;
+    *out = NULL;
+    VG_TRY(vg_setup_model(experiment, NULL, VG_HEAD_RECONSTRUCTION, &options));
+    VG_TRY_OUT(vg_schema_print(&vg_experiment_schema, experiment, &text));
+    if (vg_machine_writes(machine)) VG_TRY_OUT(open_folder(experiment, mode, text, out));
+    status = same_at_all_ranks(machine, text);
 out:
     free(text);
-    free(path);
     if (status != VG_OK) {
         vg_run_close(*out, false);
         *out = NULL;
     }
     return status;
+}
+
+void vg_run_name_files(const vg_experiment *experiment, FILE *out, const char *files)
+{
+    fprintf(out, "\nin %s: %s  log.txt  config.yaml\n", experiment->output_dir, files);
 }
 
 /* Removes what vg_run_open() made, by name; a folder that holds anything else stays, whoever put it there. */

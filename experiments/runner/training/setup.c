@@ -7,51 +7,6 @@
 
 #include "core/log.h"
 
-static vg_status resolve_precision(const vg_experiment *experiment, vg_machine *machine)
-{
-    static const char *const names[] = {"fp32", "tf32", "bf16"};
-    const char *wanted = vg_experiment_choice(experiment, "precision");
-    bool gpu = !machine->device->ops->is_host;
-    if (!strcmp(wanted, "auto")) wanted = gpu ? "bf16" : "fp32";
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strcmp(wanted, names[i])) machine->precision = names[i];
-    bool bf16 = !strcmp(wanted, "bf16");
-    machine->dtype = bf16 ? VG_BF16 : VG_F32;
-    if (!gpu && !strcmp(wanted, "tf32"))
-        return vg_fail(VG_ERR_CONFIG,
-                       "precision is tf32, which only GPUs compute in, and no GPU was found; take fp32");
-    if (!gpu && bf16)
-        vg_warn("precision bf16 on the CPU is for checking: the plain loops that compute it are many times "
-                "slower than fp32");
-    return VG_OK;
-}
-
-vg_status vg_machine_make(const vg_experiment *experiment, vg_machine *out)
-{
-    const char *backend = vg_experiment_choice(experiment, "backend"), *name = experiment->device;
-    vg_status status;
-    *out = (vg_machine){0};
-    vg_kernels_set_threads((int)experiment->threads);
-    /* The backends that can be named work on the host's memory. */
-    if (!strcmp(name, "auto") && strcmp(backend, "auto")) name = "cpu";
-    VG_TRY_OUT(vg_device_open(name, &out->device));
-    VG_TRY_OUT(resolve_precision(experiment, out));
-    VG_TRY_OUT(vg_kernels_create(out->device, backend, false, &out->kernels));
-    out->kernels->tf32 = !strcmp(out->precision, "tf32");
-    vg_info("device %s, backend %s, precision %s, %d threads", out->device->model, out->kernels->backend,
-            out->precision, vg_kernels_threads());
-out:
-    if (status != VG_OK) vg_machine_free(out);
-    return status;
-}
-
-void vg_machine_free(vg_machine *machine)
-{
-    vg_kernels_destroy(machine->kernels);
-    vg_device_destroy(machine->device);
-    *machine = (vg_machine){0};
-}
-
 vg_status vg_setup_corpus(const vg_experiment *experiment, vg_corpus **out)
 {
     vg_corpus_options options = vg_corpus_options_default();
@@ -74,6 +29,18 @@ vg_status vg_setup_corpus(const vg_experiment *experiment, vg_corpus **out)
                 dropped->nan, dropped->flat, dropped->clipped, dropped->short_recordings,
                 dropped->other_lead);
     return VG_OK;
+}
+
+vg_status vg_setup_same_corpus(const vg_machine *machine, const vg_corpus *corpus)
+{
+    char text[256];
+    if (vg_group_size(machine->group) == 1) return VG_OK;
+    snprintf(text, sizeof text,
+             "%" PRId64 " segments of %" PRId64 " samples, %" PRId64 " recordings of %" PRId64
+             " subjects, fingerprint %016" PRIx64,
+             corpus->segment_count, corpus->segment_length, corpus->recording_count, corpus->subject_count,
+             vg_corpus_fingerprint(corpus));
+    return vg_group_same(machine->group, "data (data.stores)", text);
 }
 
 vg_status vg_setup_normalize(const vg_experiment *experiment, vg_corpus *corpus, const int64_t *train,
@@ -123,15 +90,27 @@ vg_status vg_setup_model(const vg_experiment *experiment, const vg_corpus *corpu
     return vg_masking_config_check(&out->masking);
 }
 
+vg_status vg_setup_training_model(const vg_experiment *experiment, const vg_machine *machine,
+                                  const vg_corpus *corpus, vg_head_kind head, int64_t train_count,
+                                  vg_model_options *out)
+{
+    VG_TRY(vg_setup_model(experiment, corpus, head, out));
+    out->dtype = machine->dtype;
+    /* A batch larger than the data is never full: no memory for what cannot come. */
+    int64_t batch = experiment->train.batch_size;
+    if (batch > train_count && train_count > 0) batch = train_count;
+    int64_t share = vg_machine_most(machine, batch);
+    if (out->max_batch > share) out->max_batch = share;
+    return VG_OK;
+}
+
 vg_status vg_setup_fits(const vg_experiment *experiment, const vg_machine *machine, const vg_corpus *corpus,
                         vg_head_kind head, int64_t train_count)
 {
     vg_model_options options;
-    VG_TRY(vg_setup_model(experiment, corpus, head, &options));
-    options.dtype = machine->dtype;
     int64_t most = experiment->data.max_segments;
     if (most && most < train_count) train_count = most;
-    if (options.max_batch > train_count && train_count > 0) options.max_batch = train_count;
+    VG_TRY(vg_setup_training_model(experiment, machine, corpus, head, train_count, &options));
     return vg_model_fits(machine->device, &options);
 }
 

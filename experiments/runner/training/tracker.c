@@ -8,6 +8,7 @@
 vg_status vg_tracker_open(vg_rundir *run, const char *what, int64_t step, int64_t total, vg_tracker *out)
 {
     *out = (vg_tracker){0};
+    if (!run) return VG_OK;
     VG_TRY(vg_rundir_file(run, "metrics.jsonl", &out->metrics));
     vg_status status = vg_tensorboard_open(vg_rundir_path(run), step, &out->board);
     if (status != VG_OK) {
@@ -29,9 +30,15 @@ void vg_tracker_close(vg_tracker *tracker)
     *tracker = (vg_tracker){0};
 }
 
+void vg_tracker_progress(vg_tracker *tracker, int64_t step, double loss, double segments)
+{
+    if (tracker->board) vg_progress_update(&tracker->progress, step, loss, segments);
+}
+
 vg_status vg_tracker_write(vg_tracker *tracker, int64_t epoch, int64_t step, const vg_measure *measures,
                            int count)
 {
+    if (!tracker->board) return VG_OK;
     vg_json_writer json = vg_json_writer_make(false);
     vg_json_begin_object(&json, NULL);
     vg_json_put_int(&json, "step", step);

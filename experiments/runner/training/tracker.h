@@ -20,10 +20,13 @@ typedef struct vg_tracker {
 } vg_tracker;
 
 /* `step` is where the run (re)starts, `total` where it ends; `what` is a static string for the progress line.
- */
+ * `run` NULL, at a rank that writes nothing: a tracker that does nothing. */
 VG_NODISCARD vg_status vg_tracker_open(vg_rundir *run, const char *what, int64_t step, int64_t total,
                                        vg_tracker *out);
 void vg_tracker_close(vg_tracker *tracker); /* a zeroed one is fine */
+
+/* See vg_progress_update(). */
+void vg_tracker_progress(vg_tracker *tracker, int64_t step, double loss, double segments);
 
 /* One line of metrics.jsonl and one point on each curve. */
 VG_NODISCARD vg_status vg_tracker_write(vg_tracker *tracker, int64_t epoch, int64_t step,
