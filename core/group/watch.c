@@ -12,6 +12,7 @@
 
 /* How long a goodbye may take to be on its way, and how long another's word of who died may be in coming. */
 static const double close_seconds = 2, blame_seconds = 1;
+static const double missed_beats = 2.5; /* more than that is silence worth a word */
 
 void vg__watch_wake(vg__watch *watch)
 {
@@ -101,6 +102,12 @@ void vg__watch_survey(const vg__watch *watch, vg__spot *slowest, vg__spot *furth
     }
 }
 
+static void last_heard(const vg__watch *watch, const vg__spot *spot, char *out, size_t size)
+{
+    snprintf(out, size, "; rank %d (%s) was last heard %.1f s ago, at step %lld, collective %lld", spot->rank,
+             watch->members[spot->rank].host, spot->age, (long long)spot->step, (long long)spot->collective);
+}
+
 void vg__watch_describe(const vg__watch *watch, char *out, size_t size)
 {
     vg__spot slowest, furthest, own = own_spot(watch);
@@ -109,6 +116,12 @@ void vg__watch_describe(const vg__watch *watch, char *out, size_t size)
         vg__watch_survey(watch, &slowest, &furthest);
     } else {
         double since = vg__wire_now() - watch->links[0].heard;
+        if (since > missed_beats * watch->beat) { /* what it told of the others is old */
+            slowest = watch->links[0].spot;
+            slowest.age = since;
+            last_heard(watch, &slowest, out, size);
+            return;
+        }
         slowest = watch->told.slowest;
         furthest = watch->told.furthest;
         if (slowest.rank == watch->rank) slowest = own; /* that was some time ago */
@@ -117,8 +130,11 @@ void vg__watch_describe(const vg__watch *watch, char *out, size_t size)
     }
     if (compare(&own, &furthest) > 0) furthest = own;
     if (compare(&slowest, &furthest) == 0) {
-        snprintf(out, size, "; all ranks are at step %lld, collective %lld", (long long)own.step,
-                 (long long)own.collective);
+        if (slowest.rank != watch->rank && slowest.age > missed_beats * watch->beat)
+            last_heard(watch, &slowest, out, size);
+        else
+            snprintf(out, size, "; all ranks are at step %lld, collective %lld", (long long)own.step,
+                     (long long)own.collective);
         return;
     }
     snprintf(out, size,
