@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* How long a goodbye may take to be on its way, and how long another's word of who died may be in coming. */
-static const double close_seconds = 2, blame_seconds = 1;
+static const double close_seconds = 1, blame_seconds = 1;
 static const double missed_beats = 2.5; /* more than that is silence worth a word */
 
 void vg__watch_wake(vg__watch *watch)

@@ -53,8 +53,8 @@ static vg__word *wait_word(vg__watch *watch, int rank, vg__frame frame, const ch
         return word;
     vg__watch_break(
         watch, VG_ERR_PEER,
-        "rank %d (%s) came to a %s of %s (the %lldth word) while rank %d (%s) is at a %s of %s (the "
-        "%lldth): the ranks do not run the same program with the same configuration",
+        "rank %d (%s) came to a %s of %s (its word number %lld) while rank %d (%s) is at a %s of %s "
+        "(number %lld): the ranks do not run the same program with the same configuration",
         rank, watch->members[rank].host, frame_name(word->header.frame), word->header.what,
         (long long)word->header.number + 1, watch->rank, watch->members[watch->rank].host, frame_name(frame),
         what, (long long)watch->spoken + 1);
