@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/group/mpi.h"
 #include "tests/core/group_ranks.h"
 
 /* Every allocation of the program and the library passes here. */
@@ -337,6 +338,10 @@ static void test_choice(void **state)
     assert_fails(vg_group_open(&place, &(vg_group_options){.transport = "pigeon"}, &group), VG_ERR_CONFIG,
                  "no transport 'pigeon'");
     assert_null(group);
+    assert_fails(vg_group_open(&place, &(vg_group_options){.transport = "mpi"}, &group), VG_ERR_CONFIG,
+                 "for ranks that mpirun has started, not vagus launch");
+    assert_fails(vg_group_open(&place, &(vg_group_options){.transport = "nccl"}, &group), VG_ERR_CONFIG,
+                 "these lie in the host's memory");
     vg_device gpu = {.ops = &(const vg_device_ops){.name = "cuda"}};
     assert_fails(vg_group_open(&place, &(vg_group_options){.transport = "tcp", .device = &gpu}, &group),
                  VG_ERR_CONFIG, "these lie on cuda");
@@ -360,6 +365,10 @@ static int be_of_mpirun(const vg_place *place, const char *transport)
     CLAIM(vg_group_open(place, &options, &group) == VG_OK);
     CLAIM(!strcmp(vg_group_transport(group), transport));
     CLAIM(all_bodies(group, place) == VG_OK);
+    vg__mpi_most = 7; /* the last sizes once more, by many calls each */
+    all_of(group, 5, false);
+    all_of(group, 7, false);
+    all_of(group, 100, false);
     vg_group_close(group, VG_OK);
     if (place->rank == 0) printf("%d ranks over %s: all well\n", place->size, transport);
     return 0;
