@@ -52,7 +52,8 @@ static void found_by(const char *variable, const char *below)
 static void test_places(void **state)
 {
     (void)state;
-    static const char *const below[] = {".", "lib64", "lib", "cu13/lib", "cudnn/lib", "cublas/lib"};
+    static const char *const below[] = {".",         "lib64",      "lib",     "cu13/lib",
+                                        "cudnn/lib", "cublas/lib", "nccl/lib"};
     for (size_t i = 0; i < sizeof below / sizeof *below; i++) found_by("VAGUS_CUDA_LIBRARIES", below[i]);
     found_by("CUDA_HOME", "lib64");
     found_by("VIRTUAL_ENV", "lib/python3.11/site-packages/nvidia/cudnn/lib");
