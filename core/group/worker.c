@@ -155,6 +155,8 @@ static vg_status queue(vg__worker *worker, const job *j)
     else if (worker->count == worker->capacity)
         status = grow(worker);
     if (status == VG_OK) {
+        /* An idle thread was last known to be well when it became idle; its time for this one begins now. */
+        if (!worker->count) atomic_store(&worker->looked, vg__wire_now());
         worker->jobs[(worker->first + worker->count++) % worker->capacity] = *j;
         pthread_cond_signal(&worker->work);
     }
