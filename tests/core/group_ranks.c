@@ -72,6 +72,26 @@ static void be_a_rank(vg_place *place, ranks_body body, const ranks_options *opt
     exit(0); /* not _exit(): leaks are looked for here too */
 }
 
+int ranks_be_of_mpirun(const char *transport, double timeout, ranks_body body)
+{
+    vg_place place;
+    vg_group *group;
+    char number[16];
+    CLAIM(vg_place_find(&place) == VG_OK);
+    snprintf(number, sizeof number, "%d", place.rank);
+    setenv("TEST_RANK", number, 1);
+    const vg_group_options options = {.transport = "auto", .timeout = timeout, .start_timeout = 60};
+    if (vg_group_open(&place, &options, &group) != VG_OK) {
+        fprintf(stderr, "rank %d: %s\n", place.rank, vg_cause());
+        return 1;
+    }
+    CLAIM(!strcmp(vg_group_transport(group), transport));
+    const vg_status status = body(group, &place);
+    vg_group_close(group, status);
+    printf("rank %d of %d over %s: %s\n", place.rank, place.size, transport, vg_status_name(status));
+    return status == VG_OK ? 0 : 1;
+}
+
 void ranks_run(int size, ranks_body body, const ranks_options *options)
 {
     static const ranks_options none = {0};

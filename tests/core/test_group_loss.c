@@ -277,8 +277,18 @@ static void test_strangers(void **state)
     ranks_run(3, strangers, &(ranks_options){.unopened = true});
 }
 
-int main(void)
+/* "kill" or "stop": as one of the ranks that mpirun started (test_group_mpi.sh). mpirun's own way to end the
+ * others is SIGTERM, and the group is to be faster. */
+static int be_of_mpirun(const char *what)
 {
+    signal(SIGTERM, SIG_IGN);
+    return !strcmp(what, "kill") ? ranks_be_of_mpirun("mpi", 60, killed)
+                                 : ranks_be_of_mpirun("mpi", 2, stopped);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2) return be_of_mpirun(argv[1]);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_killed),      cmocka_unit_test(test_stopped),
                                        cmocka_unit_test(test_behind),      cmocka_unit_test(test_failures),
                                        cmocka_unit_test(test_other_calls), cmocka_unit_test(test_strangers)};

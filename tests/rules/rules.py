@@ -56,7 +56,7 @@ CAGES = [
     (r"oneapi/dnnl/.*|dnnl\w*\.h", r"kernels/cpu/\w+\.[ch]", False),
     (r"omp\.h", r"kernels/cpu/parallel\.c", True),
     (r"nccl\.h", r"core/group/\w+\.c", True),
-    (r"mpi\.h", r"core/\w+\.c", True),
+    (r"mpi\.h", r"core/group/\w+\.c", True),
     (r"cuda\w*\.h|cuda_\w+\.h|cublas\w*\.h|cudnn\w*\.h|cooperative_groups.*|mma\.h", r"kernels/cuda/.*|core/device_cuda\.\w+", False),
     (r"\w*mmintrin\.h|immintrin\.h|arm_neon\.h", r"kernels/.*", False),
     (r"sanitizer/\w+\.h", r"kernels/cpu/.*|kernels/cuda/.*", False),
@@ -65,7 +65,7 @@ CAGES = [
 C_LIBRARY = set(
     """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic
     stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype
-    arpa/inet dirent dlfcn endian fcntl fnmatch ftw getopt glob grp langinfo libgen malloc net/if netdb netinet/in
+    arpa/inet dirent dlfcn endian fcntl fnmatch ftw getopt glob grp ifaddrs langinfo libgen malloc net/if netdb netinet/in
     netinet/tcp poll pthread pwd regex sched semaphore spawn strings syslog termios ucontext unistd wordexp
     sys/file sys/ioctl sys/mman sys/prctl sys/random sys/resource sys/select sys/socket sys/stat sys/statvfs sys/syscall
     sys/sysinfo sys/time sys/types sys/uio sys/un sys/utsname sys/wait""".split()

@@ -98,10 +98,11 @@ with tempfile.TemporaryDirectory(prefix="vagus-rules-") as folder:
     check("circle of includes: core/one.h -> core/two.h -> core/one.h" in run("includes", root)[1], "circle not found")
     for name in ("one", "two"):
         (root / f"core/{name}.h").unlink()
-        (root / f"core/{name}.c").write_text("#include <mpi.h>\n")
+        (root / "core/group").mkdir(exist_ok=True)
+        (root / f"core/group/{name}.c").write_text("#include <mpi.h>\n")
     check("is known to 2 files" in run("includes", root)[1], "a second file with mpi.h not found")
     for name in ("one", "two"):
-        (root / f"core/{name}.c").unlink()
+        (root / f"core/group/{name}.c").unlink()
     for rule in rules.RULES:
         check(set(run(rule, root)[1].splitlines()) == before[rule], f"{rule}: the copy was not restored")
 
