@@ -14,6 +14,7 @@ enum { BATCH = 7 };
 
 /* What the ranks are to do; all int, so that it travels as text. */
 typedef struct job {
+    int gpu;         /* on device cuda:RANK, as tests/cuda emulates it; passes are recorded and replayed */
     int dtype, fast; /* backend cpu, else ref */
     int head, pre_norm, learned, frozen, clip;
     int sharded, bucket_bytes, micro; /* largest micro-batch */
@@ -84,6 +85,7 @@ typedef struct worker {
     vg_model *model;
     vg_parallel *parallel;
     vg_optimizer *optimizer;
+    vg_recording *recording; /* of the last backward of a step */
     FILE *out;
 } worker;
 
@@ -106,6 +108,28 @@ static inline void worker_put_flat(const worker *w, vg_tensor flat)
     free(narrow);
 }
 
+/* Forward and backward. On a GPU a step's last are recorded in the second step and replayed from then on, as
+ * the trainer does: their epoch is in the recording. */
+static inline void worker_pass(worker *w, const vg_model_batch *batch, int index, bool last)
+{
+    const job *j = w->j;
+    vg_device *device = w->bench.device;
+    vg_pass pass = {VG_PASS_TRAIN, 5, (uint32_t)(j->gpu ? 0 : j->first + index)};
+    bool recorded = j->gpu && last && index > 0;
+    if (w->recording && recorded) {
+        vg_parallel_replayed(w->parallel);
+        assert_ok(vg_device_replay(device, w->recording));
+        return;
+    }
+    if (last) vg_parallel_last(w->parallel);
+    if (recorded) assert_ok(vg_device_record_begin(device));
+    assert_ok(vg_model_forward(w->model, batch, &pass, NULL));
+    assert_ok(vg_model_backward(w->model));
+    if (!recorded) return;
+    assert_ok(vg_device_record_end(device, &w->recording));
+    assert_ok(vg_device_replay(device, w->recording));
+}
+
 static inline void worker_step(worker *w, int index)
 {
     const job *j = w->j;
@@ -118,12 +142,7 @@ static inline void worker_step(worker *w, int index)
     for (int at = 0; at < j->shares[rank]; at += j->micro) {
         int count = j->shares[rank] - at < j->micro ? j->shares[rank] - at : j->micro;
         vg_model_batch batch = tiny_batch(w->model, first + at, count, j->head == VG_HEAD_CLASSIFICATION);
-        if (at + count == j->shares[rank]) vg_parallel_last(w->parallel);
-        assert_ok(vg_model_forward(w->model, &batch,
-                                   &(vg_pass){VG_PASS_TRAIN, 5, (uint32_t)(j->first + index)}, NULL));
-        assert_ok(vg_model_backward(w->model));
-        /* What follows a replay of a recorded last backward; the sums are not asked for again. */
-        if (at + count == j->shares[rank] && index % 2) vg_parallel_replayed(w->parallel);
+        worker_pass(w, &batch, index, at + count == j->shares[rank]);
     }
     stop_here = j->stop_rank == rank && j->stop_step == index;
     assert_ok(vg_parallel_finish(w->parallel, stop_here));
@@ -185,8 +204,13 @@ static inline void worker_spoil(worker *w)
 {
     char name[32];
     vg_tensor values = vg_parameters_flat_values(vg_model_parameters(w->model));
-    if (vg_group_rank(w->group) == w->j->corrupt)
-        ((unsigned char *)values.data)[vg_tensor_bytes(&values) / 2] ^= 4;
+    if (vg_group_rank(w->group) == w->j->corrupt) {
+        unsigned char byte, *there = (unsigned char *)values.data + vg_tensor_bytes(&values) / 2;
+        assert_ok(vg_device_copy(w->bench.device, &byte, there, 1, VG_COPY_TO_HOST));
+        assert_ok(vg_device_synchronize(w->bench.device));
+        byte ^= 4;
+        assert_ok(vg_device_copy(w->bench.device, there, &byte, 1, VG_COPY_TO_DEVICE));
+    }
     snprintf(name, sizeof name, "rank %d", w->j->corrupt);
     assert_fails(vg_parallel_check_weights(w->parallel), VG_ERR_NUMERIC, name);
 }
@@ -199,14 +223,26 @@ static inline int job_work(const vg_place *place, const char *text)
         assert_int_equal(sscanf(text + used, "%d %n", &field[i], &length), 1);
     const char *where = text + used;
     char path[512], name[16];
-    worker w = {.j = &j, .bench = tiny_open(j.fast ? "cpu" : "ref")};
+    worker w = {.j = &j};
+    if (j.gpu) {
+        /* Read by the emulator: how many GPUs there are, and which of the possible orders of work to take. */
+        snprintf(name, sizeof name, "%d", (int)(support_seed() % 1000) + place->rank);
+        setenv("EMULATED_GPUS", "8", 1);
+        setenv("EMULATED_ORDER", name, 1);
+        snprintf(name, sizeof name, "cuda:%d", place->rank);
+        assert_ok(vg_device_open(name, &w.bench.device));
+        assert_ok(vg_kernels_create(w.bench.device, "auto", false, &w.bench.kernels));
+        assert_true(vg_device_records(w.bench.device));
+    } else {
+        w.bench = tiny_open(j.fast ? "cpu" : "ref");
+    }
     snprintf(name, sizeof name, "rank%d", place->rank);
     job_path(path, where, name);
     w.out = fopen(path, "wb");
     assert_non_null(w.out);
     vg_place alone = {.starter = VG_STARTER_ALONE, .size = 1, .local_size = 1, .listener = -1};
     vg_group_options group = {
-        .transport = "tcp", .device = w.bench.device, .timeout = 60, .start_timeout = 60};
+        .transport = "auto", .device = w.bench.device, .timeout = 60, .start_timeout = 60};
     assert_ok(vg_group_open(place->size > 1 ? place : &alone, &group, &w.group));
     vg_model_options options = job_options(&j);
     w.model = tiny_model(&w.bench, &options, place->rank ? 1000 + (uint64_t)place->rank : 3);
@@ -233,6 +269,7 @@ static inline int job_work(const vg_place *place, const char *text)
     if (j.save) worker_save(&w, where);
     if (j.corrupt >= 0) worker_spoil(&w);
     assert_int_equal(fclose(w.out), 0);
+    vg_recording_destroy(w.bench.device, w.recording);
     vg_optimizer_destroy(w.optimizer);
     vg_parallel_destroy(w.parallel);
     vg_model_destroy(w.model);

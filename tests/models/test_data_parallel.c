@@ -107,44 +107,44 @@ static void same_files(const char *a, const char *b)
 
 /* Three steps by three ranks, sharded, then three more by any number, sharded or not: the file of the moments
  * comes back byte for byte, and the run ends where one that never stopped does. */
+static void checkpoints_between(vg_dtype dtype, int gpu, double tolerance)
+{
+    job j = job_plain(3);
+    j.dtype = dtype;
+    j.gpu = gpu;
+    j.sharded = 1;
+    outcome whole = job_run(&j, 3, folder), late = whole;
+    late.steps = j.steps = 3;
+    late.loss += 2 * 3;
+    late.norm += 2 * 3;
+    j.save = 1;
+    outcome half = job_run(&j, 3, folder);
+    j.first = 3;
+    j.save = 0;
+    j.load = 1;
+    for (int ranks = 1; ranks <= 4; ranks++)
+        for (j.sharded = 0; j.sharded < (ranks > 1 ? 2 : 1); j.sharded++) {
+            char text[80];
+            memcpy(j.shares, job_plain(ranks).shares, sizeof j.shares);
+            j.micro = job_plain(ranks).micro;
+            outcome rest = job_run(&j, ranks, folder);
+            same_files("moments", "moments.again");
+            snprintf(text, sizeof text, "saved by 3, gone on by %d in %s%s%s", ranks, vg_dtype_name(dtype),
+                     j.sharded ? ", sharded" : "", gpu ? ", GPUs" : "");
+            if (ranks == 3 && j.sharded) outcome_same_weights(&rest, &whole);
+            outcome_compare(&rest, &late, tolerance, false, text);
+            free(rest.all);
+        }
+    free(half.all);
+    free(whole.all);
+}
+
 static void checkpoints_move(void **state)
 {
     (void)state;
-    static const int dtypes[] = {VG_F32, VG_F64, VG_BF16};
-    for (int k = 0; k < 3; k++) {
-        job j = job_plain(3);
-        j.dtype = dtypes[k];
-        j.sharded = 1;
-        outcome whole = job_run(&j, 3, folder);
-        j.steps = 3;
-        j.save = 1;
-        outcome half = job_run(&j, 3, folder);
-        j.first = 3;
-        j.save = 0;
-        j.load = 1;
-        for (int ranks = 1; ranks <= 4; ranks++)
-            for (j.sharded = 0; j.sharded < (ranks > 1 ? 2 : 1); j.sharded++) {
-                char text[80];
-                memcpy(j.shares, job_plain(ranks).shares, sizeof j.shares);
-                j.micro = job_plain(ranks).micro;
-                outcome rest = job_run(&j, ranks, folder);
-                same_files("moments", "moments.again");
-                snprintf(text, sizeof text, "saved by 3, gone on by %d in %s%s", ranks,
-                         vg_dtype_name((vg_dtype)j.dtype), j.sharded ? ", sharded" : "");
-                if (ranks == 3 && j.sharded) outcome_same_weights(&rest, &whole);
-                outcome late = {.steps = 3, .loss = whole.loss + 6, .norm = whole.norm + 6};
-                late.weights = whole.weights;
-                late.count = whole.count;
-                outcome_compare(&rest, &late,
-                                j.dtype == VG_F64   ? 1e-12
-                                : j.dtype == VG_F32 ? 1e-5
-                                                    : 1e-2,
-                                false, text);
-                free(rest.all);
-            }
-        free(half.all);
-        free(whole.all);
-    }
+    checkpoints_between(VG_F32, 0, 1e-5);
+    checkpoints_between(VG_F64, 0, 1e-12);
+    checkpoints_between(VG_BF16, 0, 1e-2);
 }
 
 static void all_hear_of_a_stop(void **state)
@@ -160,16 +160,21 @@ static void all_hear_of_a_stop(void **state)
     }
 }
 
+static void one_wrong_bit(int rank, int gpu)
+{
+    job j = job_plain(3);
+    j.gpu = gpu;
+    j.steps = 1;
+    j.corrupt = rank;
+    outcome o = job_run(&j, 3, folder);
+    free(o.all);
+}
+
 static void one_wrong_bit_is_noticed(void **state)
 {
     (void)state;
-    for (int rank = 1; rank < 3; rank++) {
-        job j = job_plain(3);
-        j.steps = 1;
-        j.corrupt = rank;
-        outcome o = job_run(&j, 3, folder);
-        free(o.all);
-    }
+    one_wrong_bit(1, 0);
+    one_wrong_bit(2, 0);
 }
 
 /* A group of one costs nothing: no memory, the model's own sums, the bits of a model without a group. */
@@ -224,6 +229,23 @@ static void alone(void **state)
     tiny_close(&bench);
 }
 
+/* On GPUs the sums are queued beside the backward pass and recorded with it. */
+static void on_gpus(void **state)
+{
+    (void)state;
+    job j = job_plain(2);
+    j.gpu = 1;
+    on_any_number(j, 1e-5, "float, GPUs");
+    one_wrong_bit(1, 1);
+}
+
+static void rounded_on_gpus(void **state)
+{
+    (void)state;
+    checkpoints_between(VG_BF16, 1, 1e-2);
+}
+
+/* With the argument "cuda": what GPUs do otherwise than processors, by tests/cuda. */
 int main(int argc, char **argv)
 {
     vg_place place;
@@ -240,7 +262,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(all_hear_of_a_stop),
         cmocka_unit_test(one_wrong_bit_is_noticed),
     };
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest on_cuda[] = {
+        cmocka_unit_test(on_gpus),
+        cmocka_unit_test(rounded_on_gpus),
+    };
+    int failed = argc == 2 && !strcmp(argv[1], "cuda") ? cmocka_run_group_tests(on_cuda, NULL, NULL)
+                                                       : cmocka_run_group_tests(tests, NULL, NULL);
     free(folder);
     return failed;
 }
