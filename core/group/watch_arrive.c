@@ -9,9 +9,9 @@
 
 /* A port that is not rank 0's may belong to somebody who swallows and says nothing; rank 0 answers at once.
  */
-static const double connect_seconds = 3, answer_seconds = 5;
+static const double connect_seconds = 3, answer_seconds = 3;
 /* Rank 0's deadline, by which it names those who are missing, may be a little later than this rank's. */
-static const double grace_seconds = 5;
+static const double grace_seconds = 2;
 
 enum outcome { AGAIN, WELCOME, REFUSED };
 
@@ -22,6 +22,7 @@ struct search {
     double seconds, deadline;
     int wire;
     char reason[VG__CAUSE_LENGTH];  /* why it did not work the last time */
+    char refusal[VG__CAUSE_LENGTH]; /* what a rank 0 last answered; tells more than a port without one */
     char missing[VG__CAUSE_LENGTH]; /* what rank 0 last said of who is missing; "": it never answered */
 };
 
@@ -73,7 +74,7 @@ static enum outcome hear_out(struct search *search, double answer_by, vg_status 
             snprintf(search->missing, sizeof search->missing, "%s", text);
             continue;
         }
-        snprintf(search->reason, sizeof search->reason, "%s", text);
+        snprintf(search->refusal, sizeof search->refusal, "%s", text);
         if (!header.number) return AGAIN;
         *status = header.status < 0 ? (vg_status)header.status : VG_ERR_PEER;
         return REFUSED;
@@ -119,7 +120,8 @@ static vg_status in_vain(const struct search *search)
         VG_ERR_PEER,
         "rank %d (%s) did not reach rank 0 at %s, %s, within %g s: %s. Was rank 0 started, and may this "
         "machine connect to it?",
-        place->rank, search->hello.host, place->master, ports, search->seconds, search->reason);
+        place->rank, search->hello.host, place->master, ports, search->seconds,
+        search->refusal[0] ? search->refusal : search->reason);
 }
 
 vg_status vg__watch_arrive(vg__watch *watch, const vg_place *place, double seconds, int port)
@@ -135,7 +137,7 @@ vg_status vg__watch_arrive(vg__watch *watch, const vg_place *place, double secon
     for (int round = 0;; round++) {
         for (int i = 0; i < place->ports; i++) {
             enum outcome outcome = try_port(&search, place->port + i, &status);
-            if (outcome == REFUSED) return vg_fail(status, "%s", search.reason);
+            if (outcome == REFUSED) return vg_fail(status, "%s", search.refusal);
             if (outcome == WELCOME) {
                 set_addresses(watch, search.wire);
                 watch->links[0].wire = search.wire;
