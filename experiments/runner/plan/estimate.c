@@ -75,8 +75,9 @@ static void add_collectives(const vg_plan_case *asked, double last_backward, vg_
     }
     const double k = (double)e->buckets, bytes = e->reduced_bytes / k;
     const double one = sharded ? half_ring(rates, asked->gpus, bytes) : all_reduce(rates, asked->gpus, bytes);
-    const double sums = all_reduce(rates, asked->gpus, 32); /* loss, count, whether to stop */
-    const double gather = sharded ? k * half_ring(rates, asked->gpus, e->gathered_bytes / k) + sums : 0;
+    const double sums = all_reduce(rates, asked->gpus, 24); /* the loss, its count, whether to stop */
+    const double norm = all_reduce(rates, asked->gpus, 8);  /* of each rank's piece of the gradient */
+    const double gather = sharded ? k * half_ring(rates, asked->gpus, e->gathered_bytes / k) + norm : 0;
     e->ring = ring_rate(rates, asked->gpus);
     e->collectives = k * one + sums + gather;
     e->exposed = fmax(one, k * one - last_backward * (k - 1) / k) + sums + gather;
