@@ -1,9 +1,14 @@
-"""vagus bench: every operation is there, what it counts is right, and its JSON is what the help says it is."""
+"""vagus bench: every operation is there, what it counts is right, and its JSON is what the help says it is; between ranks,
+collectives and steps."""
 import json
 import os
 import re
+import shutil
+import signal
+import socket
+import subprocess
 
-from program import run
+from program import VAGUS, run
 
 FAST = ["device=cpu", "model=small", "batch=1", "samples=3", "sample_ms=0.5", "threads=2"]
 
@@ -54,7 +59,7 @@ def rest(help_text):
     run("bench", "ops", "only=nothing", *FAST, "ceilings=false", expect=2, says="only=nothing")
     run("bench", "ops", "batches=3", expect=2, says=["batches", "batch"])
     run("bench", "ops", "samples=1", expect=2, says=["samples", "[3, 1000]"])
-    run("bench", expect=2, says="ops or step")
+    run("bench", expect=2, says="ops, step or comm")
     run("bench", "opps", expect=2, says="opps")
     run("bench", "ops", "--jsn", expect=2, says="--jsn")
     run("bench", "ops", "device=gpu", expect=2, says=["gpu", "cuda"])
@@ -68,11 +73,137 @@ def step(help_text):
     assert result["later_allocations"] == 0 and result["loss"] > 0 and result["device_bytes"] > 1e6, result
     assert result["batch"] == 1 and abs(result["segments_s"] * result["seconds"] - 1) < 1e-9, result
     assert 0 < result["floor_seconds"] and 0 < result["product_share"], result
+    assert result["reduced_bytes"] == 0 and result["without_sums"] is result["unhidden_share"] is None, result
+    assert told["ranks"] == 1 and told["transport"] == told["starter"] == "alone", told
     assert "small" in run("bench", "step", *FAST, "ceilings=false")
+
+
+# ---- Several ranks ------------------------------------------------------------------------------------------------------
+
+
+def ended(processes, timeout=100):
+    """[(exit code, stdout, stderr)] of processes that are each the head of a group; no group is left over."""
+    out = []
+    try:
+        for process in processes:
+            told, errors = process.communicate(timeout=timeout)
+            assert "Sanitizer" not in told + errors, told + errors
+            out.append((process.returncode, told, errors))
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+    return out
+
+
+def start(line, **options):
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options)
+
+
+def ranks(count, *words):
+    """As `vagus launch` starts them: rank 0 inherits a socket that listens."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    processes = []
+    for rank in range(count):
+        environment = {"VAGUS_LAUNCH": "1", "VAGUS_JOB": f"bench-{os.getpid()}", "RANK": rank, "WORLD_SIZE": count,
+                       "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1",
+                       "MASTER_PORT": listener.getsockname()[1]}
+        if rank == 0:
+            environment["VAGUS_LISTENER"] = listener.fileno()
+        environment = {**os.environ, **{key: str(value) for key, value in environment.items()}}
+        processes.append(start([VAGUS, *words], env=environment, pass_fds=[listener.fileno()] if rank == 0 else []))
+    listener.close()
+    return ended(processes)
+
+
+def mpirun(count, *words):
+    """Many ranks on few cores, whatever the user, and without reading one another's memory, which containers forbid."""
+    environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+                   "ASAN_OPTIONS": "detect_leaks=0:" + os.environ.get("ASAN_OPTIONS", "")}
+    line = ["mpirun", "-n", str(count), "--oversubscribe", "--bind-to", "none", "--mca", "btl_vader_single_copy_mechanism",
+            "none", VAGUS, *words]
+    ((code, told, errors),) = ended([start(line, env=environment)])
+    assert code == 0, (code, told, errors)
+    return told
+
+
+def exchanges(told, count, transports, keys):
+    """What `comm` told of `count` ranks: every collective at every size over every transport, its bandwidths those of its
+    time."""
+    assert told["benchmark"] == "comm" and told["ranks"] == count, told
+    seen = set()
+    factors = {"all_reduce": 2, "reduce_scatter": 1, "all_gather": 1}
+    for r in told["results"]:
+        assert list(r) == keys, (list(r), keys)
+        assert 0 < r["least"] <= r["seconds"] <= r["most"] and r["samples"] == 3, r
+        assert abs(r["algbw_bytes_s"] * r["seconds"] / r["bytes"] - 1) < 1e-9, r
+        factor = factors[r["collective"]] * (count - 1) / count
+        assert abs(r["busbw_bytes_s"] / r["algbw_bytes_s"] / factor - 1) < 1e-9, r
+        assert r["bytes"] == 4 * r["count"] * (1 if r["collective"] == "all_reduce" else count), r
+        seen.add((r["transport"], r["collective"], r["bytes"]))
+    # Of pieces there is one number each at least, and each rank's is as large.
+    sizes = {4, 20, 4096}
+    pieces = {4 * count * max(1, size // (4 * count)) for size in sizes}
+    wants = {(t, c, b) for t in transports for c in factors for b in (sizes if c == "all_reduce" else pieces)
+             if t != "mpi raw" or c == "all_reduce"}
+    assert seen == wants, seen ^ wants
+    assert (told["transport"] == "mpi") == ("mpi raw" in transports), told["transport"]
+
+
+def comm(help_text):
+    run("bench", "comm", "device=cpu", expect=2, says=["one rank alone", "vagus launch -n 2", "mpirun"])
+    words = ["bench", "comm", "--json", "device=cpu", "bytes=[4,20,4096]", "samples=3", "sample_ms=0.2", "timeout=60"]
+    keys = result_keys(help_text, "comm")
+    for count in (2, 3):
+        (first, *others) = ranks(count, *words)
+        assert first[0] == 0 and all(other[:2] == (0, "") for other in others), (first, others)
+        told = json.loads(first[1])
+        exchanges(told, count, {"tcp"}, keys)
+        assert all(r["of_raw"] is None for r in told["results"]), told
+    (first, second) = ranks(2, *[word for word in words if word != "--json"])
+    assert "all_gather" in first[1] and "of raw" not in first[1] and second[1] == "", (first, second)
+    for code, _, errors in ranks(2, *words, "transport=nccl"):
+        assert code == 2 and "nccl" in errors, (code, errors)
+    for code, _, errors in ranks(2, "bench", "ops", *FAST):
+        assert code == 2 and "bench ops" in errors, (code, errors)
+    if not shutil.which("mpirun") or "thread" in os.environ.get("VAGUS_SANITIZED", ""):
+        print("not compared with MPI: no mpirun, or ThreadSanitizer, which cannot follow it")
+        return
+    told = json.loads(mpirun(2, *words))
+    if told["transport"] == "tcp":
+        print("not compared with MPI: its library was not found, or this program was built without it")
+        return
+    exchanges(told, 2, {"mpi raw", "mpi", "tcp"}, keys)
+    raw = {r["bytes"]: r["seconds"] for r in told["results"] if r["transport"] == "mpi raw"}
+    for r in told["results"]:
+        wants = r["seconds"] / raw[r["bytes"]] if r["collective"] == "all_reduce" else None
+        assert r["of_raw"] is wants is None or abs(r["of_raw"] / wants - 1) < 1e-9, (r, wants)
+
+
+def step_of_ranks(help_text):
+    words = ["threads=1", "ceilings=false", "timeout=60"]
+    (first, second) = ranks(2, "bench", "step", "--json", *FAST[:-1], *words, "bucket_mib=0.1")
+    assert first[0] == second[0] == 0 and second[1] == "", (first, second)
+    told = json.loads(first[1])
+    (result,) = told["results"]
+    assert list(result) == result_keys(help_text, "step"), result
+    assert told["ranks"] == 2 and told["transport"] == "tcp" and told["starter"] == "vagus launch", told
+    assert result["later_allocations"] == 0 and result["loss"] > 0, result
+    assert abs(result["segments_s"] * result["seconds"] / 2 - 1) < 1e-9, result  # of both, a segment each
+    assert abs(result["unhidden_share"] - (1 - result["without_sums"] / result["seconds"])) < 1e-9, result
+    # What is summed is what a plan foresees: all gradients, and the loss, its count and whether to stop.
+    config = os.path.join(os.environ["VAGUS_SOURCE"], "experiments", "pretrain", "cpu-small.yaml")
+    plan = json.loads(run("pretrain", config, "--plan", "--json", "plan.gpus=2", "plan.gpu=cpu"))["plan"]
+    assert result["reduced_bytes"] == plan["reduced_bytes"] + 24, (result, plan["reduced_bytes"])
+    (first, _) = ranks(2, "bench", "step", *FAST[:-1], *words)
+    assert "2 ranks" in first[1] and "not hidden" in first[1], first
 
 
 help_text = run("bench", "--help")
 ops(help_text)
 rest(help_text)
 step(help_text)
+comm(help_text)
+step_of_ranks(help_text)
 print("ok")

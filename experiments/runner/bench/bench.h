@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "core/group/group.h"
 #include "core/json.h"
 #include "core/schema.h"
 #include "kernels/kernels.h"
@@ -36,16 +37,21 @@ typedef struct vg_bench {
     const vg_bench_options *options;
     vg_device *device;
     vg_kernels *kernels;
+    vg_group *group;                  /* one rank alone is a group too */
     vg_bench_precision precisions[2]; /* to run, the first first */
     int precision_count;
     vg_bench_limits limits;
-    FILE *out;            /* the table for people; NULL: none */
+    FILE *out;            /* the table for people; NULL: none, as for every rank but 0 */
     vg_json_writer *json; /* NULL: none; inside the result's object */
 } vg_bench;
 
-VG_NODISCARD vg_status vg_bench_open(const vg_bench_options *options, FILE *out, vg_json_writer *json,
-                                     vg_bench *bench);
-void vg_bench_close(vg_bench *bench);
+/* Which benchmark it is for: all but `ops` may be run by several ranks, for which this waits. */
+typedef enum vg_bench_kind { VG_BENCH_OPS, VG_BENCH_STEP, VG_BENCH_COMM } vg_bench_kind;
+VG_NODISCARD vg_status vg_bench_open(vg_bench_kind kind, const vg_bench_options *options, FILE *out,
+                                     vg_json_writer *json, vg_bench *bench);
+
+/* `status`: how it ended, told to the other ranks. */
+void vg_bench_close(vg_bench *bench, vg_status status);
 
 /* Is this the processor itself? */
 bool vg_bench_on_host(const vg_bench *bench);
@@ -56,6 +62,10 @@ vg_dtype vg_bench_dtype(vg_bench_precision precision);
 VG_NODISCARD vg_status vg_bench_ceilings(vg_bench *bench);
 
 VG_NODISCARD vg_status vg_bench_ops(vg_bench *bench);
+
+/* All-reduce, reduce-scatter and all-gather between the ranks of the bench, checked before they are timed.
+ * Where MPI carries them, tcp beside it, and MPI_Allreduce called directly. */
+VG_NODISCARD vg_status vg_bench_comm(vg_bench *bench);
 
 /* ERR_MEMORY when anything was allocated after the first step, which no step may do. */
 VG_NODISCARD vg_status vg_bench_step(vg_bench *bench);

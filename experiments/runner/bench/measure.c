@@ -12,15 +12,26 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* One timing of `calls` calls. */
+static vg_status finish(const vg_bench_task *task)
+{
+    return task->group ? vg_group_synchronize(task->group) : vg_device_synchronize(task->device);
+}
+
+/* One timing of `calls` calls. What several ranks agree on afterwards keeps them together for the next. */
 static vg_status time_of(const vg_bench_task *task, int64_t calls, double *out)
 {
     if (task->restore) VG_TRY(task->restore(task->context));
-    VG_TRY(vg_device_synchronize(task->device));
+    VG_TRY(finish(task));
     double start = seconds();
-    for (int64_t i = 0; i < calls; i++) VG_TRY(task->call(task->context, i));
-    VG_TRY(vg_device_synchronize(task->device));
+    if (task->calls)
+        VG_TRY(task->calls(task->context, calls));
+    else
+        for (int64_t i = 0; i < calls; i++) VG_TRY(task->call(task->context, i));
+    VG_TRY(finish(task));
     *out = seconds() - start;
+    if (!task->group) return VG_OK;
+    VG_TRY(vg_group_sum(task->group, "seconds", out, 1));
+    *out /= vg_group_size(task->group);
     return VG_OK;
 }
 
@@ -39,36 +50,57 @@ static double quantile(const double *sorted, int count, double share)
     return sorted[below] + (place - below) * (sorted[below + 1] - sorted[below]);
 }
 
-vg_status vg_bench_measure(const vg_bench_task *task, vg_bench_time *out)
+/* How many calls a timing of at least least_seconds takes: found by growing, since a single call is mostly
+ * synchronisation when it is short. */
+static vg_status count_calls(const vg_bench_task *task, int64_t *out)
 {
-    double took;
-    for (int i = 0; i < WARM_UPS; i++) VG_TRY(time_of(task, 1, &took));
-    /* A single call is mostly synchronisation when it is short, so the number of calls is found by growing.
-     */
+    double took = 0;
     int64_t calls = 1;
+    for (int i = 0; i < WARM_UPS; i++) VG_TRY(time_of(task, 1, &took));
     while (took < task->least_seconds && calls < (int64_t)1 << 20) {
         double factor = took > 0 ? 1.2 * task->least_seconds / took : 10;
-        int64_t more = (int64_t)((double)calls * (factor < 10 ? factor : 10)) + 1;
-        calls = more;
+        calls = (int64_t)((double)calls * (factor < 10 ? factor : 10)) + 1;
         VG_TRY(time_of(task, calls, &took));
     }
-    double *samples = malloc((size_t)task->samples * sizeof *samples);
-    if (!samples) return vg_fail(VG_ERR_MEMORY, "no memory for %d timings", task->samples);
+    *out = calls;
+    return VG_OK;
+}
+
+static vg_bench_time summarise(double *samples, int count, int64_t calls)
+{
+    qsort(samples, (size_t)count, sizeof *samples, ascending);
+    vg_bench_time time = {.median = quantile(samples, count, 0.5),
+                          .least = samples[0],
+                          .most = samples[count - 1],
+                          .calls = calls,
+                          .samples = count};
+    time.spread = (quantile(samples, count, 0.75) - quantile(samples, count, 0.25)) / time.median;
+    return time;
+}
+
+vg_status vg_bench_measure_in_turn(const vg_bench_task *tasks, int count, vg_bench_time *out)
+{
+    enum { MOST = 4 };
+    int64_t calls[MOST];
+    const int samples = tasks->samples;
     vg_status status = VG_OK;
-    for (int i = 0; i < task->samples && status == VG_OK; i++) {
-        status = time_of(task, calls, &samples[i]);
-        samples[i] /= (double)calls;
-    }
-    if (status == VG_OK) {
-        qsort(samples, (size_t)task->samples, sizeof *samples, ascending);
-        out->median = quantile(samples, task->samples, 0.5);
-        out->least = samples[0];
-        out->most = samples[task->samples - 1];
-        out->spread =
-            (quantile(samples, task->samples, 0.75) - quantile(samples, task->samples, 0.25)) / out->median;
-        out->calls = calls;
-        out->samples = task->samples;
-    }
-    free(samples);
+    VG_ASSERT(count >= 1 && count <= MOST);
+    for (int t = 0; t < count; t++) VG_TRY(count_calls(&tasks[t], &calls[t]));
+    double *all = malloc((size_t)count * (size_t)samples * sizeof *all);
+    if (!all) return vg_fail(VG_ERR_MEMORY, "no memory for %d timings", count * samples);
+    for (int i = 0; i < samples; i++)
+        for (int t = 0; t < count; t++) {
+            double *sample = &all[t * samples + i];
+            VG_TRY_OUT(time_of(&tasks[t], calls[t], sample));
+            *sample /= (double)calls[t];
+        }
+    for (int t = 0; t < count; t++) out[t] = summarise(&all[t * samples], samples, calls[t]);
+out:
+    free(all);
     return status;
+}
+
+vg_status vg_bench_measure(const vg_bench_task *task, vg_bench_time *out)
+{
+    return vg_bench_measure_in_turn(task, 1, out);
 }

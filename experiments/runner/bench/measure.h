@@ -3,14 +3,18 @@
 #ifndef VAGUS_EXPERIMENTS_RUNNER_BENCH_MEASURE_H
 #define VAGUS_EXPERIMENTS_RUNNER_BENCH_MEASURE_H
 
-#include "core/device.h"
+#include "core/group/group.h"
 
-/* Queues call number `index`. */
+/* Queues call number `index`; or does so many calls in a row. */
 typedef vg_status (*vg_bench_call)(void *context, int64_t index);
+typedef vg_status (*vg_bench_calls)(void *context, int64_t calls);
 
 typedef struct vg_bench_task {
     vg_device *device;
+    vg_group *group; /* whose ranks all measure this: they take the same timings and get the same times, the
+                        mean over them. NULL: nobody but this process */
     vg_bench_call call;
+    vg_bench_calls calls; /* instead of `call`, where a single call is too short to be called by itself */
     vg_status (*restore)(void *context); /* before each timing, not timed; NULL: nothing to restore */
     void *context;
     int samples;
@@ -27,5 +31,10 @@ typedef struct vg_bench_time {
 
 /* Warms up, finds how many calls a timing needs, and takes the timings. */
 VG_NODISCARD vg_status vg_bench_measure(const vg_bench_task *task, vg_bench_time *out);
+
+/* The same of up to four tasks that are to be compared: their timings are taken in turn, so that what else
+ * the machine does meanwhile falls on all of them. As many as the first task asks for; out[i] is that of
+ * tasks[i]. */
+VG_NODISCARD vg_status vg_bench_measure_in_turn(const vg_bench_task *tasks, int count, vg_bench_time *out);
 
 #endif

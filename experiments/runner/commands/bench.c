@@ -1,4 +1,4 @@
-/* vagus bench ops | step */
+/* vagus bench ops | step | comm */
 #include "experiments/runner/bench/bench.h"
 
 #include <stdlib.h>
@@ -11,22 +11,36 @@ static vg_status print_help(void)
     char *keys;
     VG_TRY(vg_schema_help(&vg_bench_schema, &keys));
     printf(
-        "vagus bench ops|step [--json] [key=value ...]\n\n"
+        "vagus bench ops|step|comm [--json] [key=value ...]\n\n"
         "  ops    every operation at the sizes of a model, in a table: how often a pre-training step calls "
         "it,\n"
         "         median time and spread (between the quartiles), what it at least moves and multiplies a\n"
         "         second, and the shares of the copy and of the matrix product that were measured here\n"
-        "  step   whole pre-training steps on random signals\n\n%s\n"
+        "  step   whole pre-training steps on random signals; of several ranks each has a batch, and "
+        "gradients are\n"
+        "         summed as in training\n"
+        "  comm   all-reduce, reduce-scatter and all-gather between ranks, checked on exact numbers: time of "
+        "a\n"
+        "         call, and the bandwidths of algorithm and bus as NVIDIA's nccl-tests define them; under\n"
+        "         mpirun beside MPI_Allreduce called directly, and over tcp as well. Start several ranks:\n"
+        "         vagus launch -n 2 -- bench comm; mpirun -n 2 vagus bench comm; srun -n 2 vagus bench comm\n"
+        "\n%s\n"
         "--json prints one object instead. Seconds, bytes and FLOP; null: not measured.\n"
-        "  benchmark, version, device, backend, threads\n"
+        "  benchmark, version, device, backend, threads, ranks, starter, transport\n"
         "  ceilings: {copy_bytes_s, PRECISION_flop_s}\n"
         "  ops   model, batch, results: [{op, case, precision, served_by, times (a step), seconds (the "
         "median),\n"
         "        least, most, spread (a share), calls (of one timing), samples, sets (of operands, in "
         "turn),\n"
         "        bytes, flop, copy_share, product_share}], step_seconds: {PRECISION: all added up}\n"
-        "  step  results: [{model, precision, batch, seconds, least, most, spread, segments_s, flop,\n"
-        "        product_share, floor_seconds, device_bytes, later_allocations, replayed, loss}]\n",
+        "  step  results: [{model, precision, batch (of a rank), seconds, least, most, spread, segments_s "
+        "(of all\n"
+        "        ranks), reduced_bytes (at each), without_sums (seconds), unhidden_share (of a step), flop,\n"
+        "        product_share, floor_seconds, device_bytes, later_allocations, replayed, loss}]\n"
+        "  comm  results: [{transport (mpi raw: the library's own), collective, bytes (of the array), "
+        "count,\n"
+        "        seconds (the median), least, most, spread, calls, samples, algbw_bytes_s, busbw_bytes_s,\n"
+        "        of_raw (times the library's own all-reduce)}]\n",
         keys);
     free(keys);
     return VG_OK;
@@ -45,21 +59,33 @@ static vg_status read_options(int count, char **words, vg_bench_options *out)
     return status;
 }
 
-static vg_status run(const char *what, const vg_bench_options *options, bool as_json)
+static const char *const kinds[] = {
+    [VG_BENCH_OPS] = "ops", [VG_BENCH_STEP] = "step", [VG_BENCH_COMM] = "comm"};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static vg_status run_kind(vg_bench_kind kind, vg_bench *bench)
+{
+    if (kind == VG_BENCH_COMM) return vg_bench_comm(bench);
+    VG_TRY(vg_bench_ceilings(bench));
+    return kind == VG_BENCH_OPS ? vg_bench_ops(bench) : vg_bench_step(bench);
+}
+
+static vg_status run(vg_bench_kind kind, const vg_bench_options *options, bool as_json)
 {
     vg_json_writer json = vg_json_writer_make(true);
     vg_bench bench;
     char *text = NULL;
+    bool writes = false;
     vg_json_begin_object(&json, NULL);
-    vg_json_put_string(&json, "benchmark", what);
+    vg_json_put_string(&json, "benchmark", kinds[kind]);
     vg_json_put_int(&json, "version", 1);
-    vg_status status = vg_bench_open(options, as_json ? NULL : stdout, as_json ? &json : NULL, &bench);
+    vg_status status = vg_bench_open(kind, options, as_json ? NULL : stdout, as_json ? &json : NULL, &bench);
     if (status == VG_OK) {
-        status = vg_bench_ceilings(&bench);
-        if (status == VG_OK) status = !strcmp(what, "ops") ? vg_bench_ops(&bench) : vg_bench_step(&bench);
-        vg_bench_close(&bench);
+        writes = bench.json;
+        status = run_kind(kind, &bench);
+        vg_bench_close(&bench, status);
     }
-    if (status != VG_OK || !as_json) {
+    if (status != VG_OK || !writes) {
         vg_json_writer_free(&json);
         return status;
     }
@@ -70,11 +96,17 @@ static vg_status run(const char *what, const vg_bench_options *options, bool as_
     return VG_OK;
 }
 
+static int find_kind(const char *name)
+{
+    int kind = 0;
+    while (kind < KINDS && strcmp(kinds[kind], name) != 0) kind++;
+    return kind;
+}
+
 vg_status vg_command_bench(int argc, char **argv)
 {
-    const char *what = NULL;
+    int kind = KINDS, words = 0;
     bool as_json = false;
-    int words = 0;
     for (int i = 0; i < argc; i++) {
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return print_help();
         if (!strcmp(argv[i], "--json"))
@@ -84,15 +116,16 @@ vg_status vg_command_bench(int argc, char **argv)
                            argv[i]);
         else if (strchr(argv[i], '='))
             argv[words++] = argv[i];
-        else if (!what && (!strcmp(argv[i], "ops") || !strcmp(argv[i], "step")))
-            what = argv[i];
+        else if (kind == KINDS && find_kind(argv[i]) < KINDS)
+            kind = find_kind(argv[i]);
         else
-            return vg_fail(VG_ERR_CONFIG, "bench: '%s' is neither ops, step nor key=value", argv[i]);
+            return vg_fail(VG_ERR_CONFIG, "bench: '%s' is neither ops, step, comm nor key=value", argv[i]);
     }
-    if (!what) return vg_fail(VG_ERR_CONFIG, "bench: ops or step? 'vagus bench --help' tells more");
+    if (kind == KINDS)
+        return vg_fail(VG_ERR_CONFIG, "bench: ops, step or comm? 'vagus bench --help' tells more");
     vg_bench_options options;
     VG_TRY(read_options(words, argv, &options));
-    vg_status status = run(what, &options, as_json);
+    vg_status status = run((vg_bench_kind)kind, &options, as_json);
     vg_schema_free(&vg_bench_schema, &options);
     return status;
 }
