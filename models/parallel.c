@@ -70,9 +70,10 @@ vg_status vg_parallel_create(vg_kernels *kernels, vg_group *group, vg_model *mod
         VG_TRY_OUT(vg_slab_add(&p->slab, &p->sums, VG_F64, VG_DIMS(3)));
         VG_TRY_OUT(vg_slab_bind(&p->slab, kernels->device));
         vg_model_watch(model, ready, p);
-        vg_info("%d ranks by %s: gradients in %d buckets, %.2f MiB a step at each%s", p->size,
-                vg_group_transport(group), p->bucket_count, (double)vg_parallel_step_bytes(p) / (1 << 20),
-                p->owners > 1 ? ", the optimiser's moments sharded" : "");
+        if (vg_group_rank(group) == 0)
+            vg_info("%d ranks by %s: gradients in %d buckets, %.2f MiB a step at each%s", p->size,
+                    vg_group_transport(group), p->bucket_count, (double)vg_parallel_step_bytes(p) / (1 << 20),
+                    p->owners > 1 ? ", the optimiser's moments sharded" : "");
     }
     *out = p;
     return VG_OK;
