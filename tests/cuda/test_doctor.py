@@ -34,6 +34,8 @@ def doctor(**machine):
     for library in ("cublaslt", "cudnn"):
         found = told["cuda"][library]
         assert told["cuda"]["built"] == bool(found) and (found or "") in text, text
+    for transport in ("nccl", "mpi"):
+        assert told["transports"][transport] and told["transports"][transport] in text, text
     assert told["devices"][0]["name"] == "cpu" and set(told["devices"][0]["served_by"].values()) == {"cpu"}
     return told
 
@@ -45,6 +47,8 @@ def served(told):
 def on_the_real_program():
     told = doctor()
     assert len(told["devices"]) > 1 or told["cuda"]["problem"], told
+    told = doctor(VAGUS_CUDA_LIBRARIES="none")["transports"]
+    assert "VAGUS_CUDA_LIBRARIES is none" in told["nccl"] or "nccl.h" in told["nccl"], told
     program.run("doctor", "--jsn", expect=2, says="--jsn")
     program.run("doctor", "--help", says="--json")
 
@@ -56,6 +60,7 @@ def on_emulated_machines():
         assert set(device["served_by"].values()) == {"cuda"} and device["notes"], device
         assert device["compute_capability"] == 9.0 and device["memory"] == 512 << 20, device
 
+    assert "libnccl.so.2" in told["transports"]["nccl"] or "nccl.h" in told["transports"]["nccl"], told
     assert "libcublasLt.so" in told["cuda"]["cublaslt"] and "libcudnn.so" in told["cuda"]["cudnn"], told
 
     told = doctor(EMULATED_COMPUTE=75)

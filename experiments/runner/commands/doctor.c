@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/group/group.h"
 #include "core/json.h"
 #include "experiments/runner/commands/command.h"
 #include "kernels/kernels.h"
@@ -40,6 +41,7 @@ typedef struct findings {
     int threads;
     double memory; /* bytes */
     vg_cuda_report cuda;
+    char nccl[600], mpi[600];            /* the library's version and file, or why it cannot be used */
     found_device devices[1 + MOST_GPUS]; /* the host first */
     int count;
 } findings;
@@ -52,12 +54,19 @@ static void try_device(found_device *device)
     if (status != VG_OK) snprintf(device->problem, sizeof device->problem, "%s", vg_cause());
 }
 
+static void look_for_transport(const char *name, char text[600])
+{
+    if (vg_group_find(name, text, 600) != VG_OK) snprintf(text, 600, "%s", vg_cause());
+}
+
 static void look(findings *out)
 {
     *out = (findings){.processors = sysconf(_SC_NPROCESSORS_ONLN),
                       .threads = vg_kernels_threads(),
                       .memory = (double)sysconf(_SC_PAGESIZE) * (double)sysconf(_SC_PHYS_PAGES)};
     vg_cuda_look(&out->cuda);
+    look_for_transport("nccl", out->nccl);
+    look_for_transport("mpi", out->mpi);
     const int gpus = out->cuda.gpus < MOST_GPUS ? out->cuda.gpus : MOST_GPUS;
     for (int i = -1; i < gpus; i++) {
         found_device *device = &out->devices[out->count++];
@@ -127,6 +136,8 @@ static void print_findings(const findings *f)
         line("cuBLASLt", f->cuda.cublaslt);
         line("cuDNN", f->cuda.cudnn);
     }
+    line("NCCL", f->nccl);
+    line("MPI", f->mpi);
     if (*f->devices[0].problem) line("cpu", f->devices[0].problem);
 
     print_row(f, "served on", -1);
@@ -174,6 +185,10 @@ static vg_status print_json(const findings *f)
     vg_json_put_string(&json, "cublaslt", f->cuda.built ? f->cuda.cublaslt : NULL);
     vg_json_put_string(&json, "cudnn", f->cuda.built ? f->cuda.cudnn : NULL);
     vg_json_end(&json);
+    vg_json_begin_object(&json, "transports");
+    vg_json_put_string(&json, "nccl", f->nccl);
+    vg_json_put_string(&json, "mpi", f->mpi);
+    vg_json_end(&json);
     vg_json_begin_array(&json, "devices");
     for (int i = 0; i < f->count; i++) put_device(&json, &f->devices[i]);
     vg_json_end(&json);
@@ -193,7 +208,8 @@ vg_status vg_command_doctor(int argc, char **argv)
             printf(
                 "vagus doctor [--json]\n\nWhat this program was built with, the processors, memory and GPUs "
                 "of this "
-                "machine, why a GPU cannot be used,\nand which backend serves each operation on each device. "
+                "machine, why a GPU cannot be used,\nwhat there is for ranks to speak through, and which "
+                "backend serves each operation on each device. "
                 "--json: the same as one object.\n");
             return VG_OK;
         }
