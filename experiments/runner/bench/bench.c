@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/runner/training/machine.h"
+
 #define VG_SCHEMA_STRUCT vg_bench_options
 static const vg_schema_field fields[] = {
 #include "core/schema_rows.h"
@@ -29,17 +31,6 @@ bool vg_bench_on_host(const vg_bench *bench)
     return bench->device->ops->is_host;
 }
 
-/* The GPU of this rank's number, where every rank of the machine has one. */
-static void choose_device(const vg_bench_options *options, const vg_place *place, char name[64])
-{
-    vg_gpu gpu;
-    int gpus = 0;
-    snprintf(name, 64, "%s", options->device);
-    if (place->local_size == 1 || (strcmp(name, "auto") && strcmp(name, "cuda"))) return;
-    while (gpus <= place->local_rank && vg_gpu_look(gpus, &gpu) == VG_OK) gpus++;
-    if (gpus > place->local_rank) snprintf(name, 64, "cuda:%d", place->local_rank);
-}
-
 /* This rank among the others, and its share of the machine. */
 static vg_status open_group(vg_bench_kind kind, vg_bench *bench)
 {
@@ -54,12 +45,7 @@ static vg_status open_group(vg_bench_kind kind, vg_bench *bench)
         return vg_fail(VG_ERR_CONFIG,
                        "bench comm: one rank alone has nobody to exchange anything with; start several: "
                        "vagus launch -n 2 -- bench comm, or mpirun -n 2 vagus bench comm, or srun");
-    vg_kernels_set_threads((int)options->threads);
-    if (!options->threads && place.local_size > 1) {
-        const int threads = vg_kernels_threads() / place.local_size;
-        vg_kernels_set_threads(threads > 1 ? threads : 1);
-    }
-    choose_device(options, &place, device);
+    VG_TRY(vg_machine_choose_device(options->device, &place, device));
     VG_TRY(vg_device_open(device, &bench->device));
     const vg_group_options group = {.transport =
                                         vg_schema_enum_name(&vg_bench_schema, "transport", options->transport,
@@ -68,6 +54,7 @@ static vg_status open_group(vg_bench_kind kind, vg_bench *bench)
                                     .timeout = options->timeout,
                                     .start_timeout = options->timeout};
     VG_TRY(vg_group_open(&place, &group, &bench->group));
+    VG_TRY(vg_machine_share_cores((int)options->threads, bench->group));
     if (place.rank == 0) return VG_OK;
     bench->out = NULL;
     bench->json = NULL;

@@ -13,15 +13,9 @@
 /* ---- The device ------------------------------------------------------------------------------------------
  */
 
-/* `device` of the experiment, made this rank's own: the GPU of its number where every rank of the machine has
- * one. A starter that shows each rank one GPU alone (Slurm's --gpus-per-task) has chosen already; whether it
- * really is another one for each, NCCL will tell. */
-static vg_status choose_device(const vg_experiment *experiment, const vg_place *place, char name[64])
+vg_status vg_machine_choose_device(const char *wanted, const vg_place *place, char name[64])
 {
-    snprintf(name, 64, "%s", experiment->device);
-    /* The backends that can be named work on the host's memory. */
-    if (!strcmp(name, "auto") && strcmp(vg_experiment_choice(experiment, "backend"), "auto"))
-        snprintf(name, 64, "cpu");
+    snprintf(name, 64, "%s", wanted);
     if (place->local_size == 1 || (strcmp(name, "auto") && strcmp(name, "cuda"))) return VG_OK;
     vg_gpu gpu;
     int gpus = 0;
@@ -94,13 +88,10 @@ static double cores_number(void)
     return (double)(hash >> 12);
 }
 
-/* Threads of this rank: as the experiment or OMP_NUM_THREADS say; else the cores that it may use, divided by
- * as many ranks as may use the very same. A starter that binds ranks to cores of their own has divided them
- * already. */
-static vg_status share_cores(const vg_experiment *experiment, vg_group *group)
+vg_status vg_machine_share_cores(int threads, vg_group *group)
 {
     int size = vg_group_size(group), rank = vg_group_rank(group), sharing = 0;
-    vg_kernels_set_threads((int)experiment->threads);
+    vg_kernels_set_threads(threads);
     if (size == 1) return VG_OK;
     double *numbers = calloc((size_t)size, sizeof *numbers);
     if (!numbers) return vg_fail(VG_ERR_MEMORY, "no memory for %d ranks", size);
@@ -110,9 +101,9 @@ static vg_status share_cores(const vg_experiment *experiment, vg_group *group)
     free(numbers);
     VG_TRY(status);
     const char *chosen = getenv("OMP_NUM_THREADS");
-    if (experiment->threads || (chosen && *chosen)) return VG_OK;
-    int threads = vg_kernels_threads() / sharing;
-    vg_kernels_set_threads(threads > 1 ? threads : 1);
+    if (threads || (chosen && *chosen)) return VG_OK;
+    const int share = vg_kernels_threads() / sharing;
+    vg_kernels_set_threads(share > 1 ? share : 1);
     return VG_OK;
 }
 
@@ -127,7 +118,10 @@ vg_status vg_machine_make(const vg_experiment *experiment, vg_machine *out)
     *out = (vg_machine){0};
     VG_TRY(vg_place_find(&place));
     quieten(&place);
-    VG_TRY_OUT(choose_device(experiment, &place, name));
+    /* The backends that can be named work on the host's memory. */
+    const bool named = strcmp(vg_experiment_choice(experiment, "backend"), "auto") != 0;
+    const char *wanted = named && !strcmp(experiment->device, "auto") ? "cpu" : experiment->device;
+    VG_TRY_OUT(vg_machine_choose_device(wanted, &place, name));
     VG_TRY_OUT(vg_device_open(name, &out->device));
     VG_TRY_OUT(resolve_precision(experiment, out));
     vg_group_options options = {.transport = vg_experiment_choice(experiment, "parallel.transport"),
@@ -135,7 +129,7 @@ vg_status vg_machine_make(const vg_experiment *experiment, vg_machine *out)
                                 .timeout = experiment->parallel.timeout,
                                 .start_timeout = experiment->parallel.start_timeout};
     VG_TRY_OUT(vg_group_open(&place, &options, &out->group));
-    VG_TRY_OUT(share_cores(experiment, out->group));
+    VG_TRY_OUT(vg_machine_share_cores((int)experiment->threads, out->group));
     VG_TRY_OUT(
         vg_kernels_create(out->device, vg_experiment_choice(experiment, "backend"), false, &out->kernels));
     out->kernels->tf32 = !strcmp(out->precision, "tf32");

@@ -15,6 +15,16 @@ typedef struct vg_machine {
     vg_group *group;       /* one rank alone is a group too */
 } vg_machine;
 
+/* `wanted` ("auto", "cpu", "cuda", "cuda:1"), made this rank's own: the GPU of its number where every rank of
+ * the machine has one. A starter that shows each rank one GPU alone (Slurm's --gpus-per-task) has chosen
+ * already; whether it really is another one for each, NCCL will tell. */
+VG_NODISCARD vg_status vg_machine_choose_device(const char *wanted, const vg_place *place, char name[64]);
+
+/* Threads of this rank's operations: as `threads` or OMP_NUM_THREADS say; else the cores that it may use,
+ * divided by as many ranks as may use the very same. A starter that binds ranks to cores of their own has
+ * divided them already. */
+VG_NODISCARD vg_status vg_machine_share_cores(int threads, vg_group *group);
+
 /* Waits for all ranks. Each takes the GPU of its number on its machine, and of the processor its share of the
  * cores. A rank other than 0 logs warnings alone, with its number in front.
  *
