@@ -281,6 +281,11 @@ static vg_status find_slurm(vg_place *place)
     if (!variable("SLURM_STEP_NODELIST")) return missing(place->starter, "SLURM_STEP_NODELIST");
     /* one machine reaches itself, whatever its name is worth */
     if (place->local_size == place->size) return set_master(place, "", "127.0.0.1");
+    const char *distribution = variable("SLURM_DISTRIBUTION");
+    if (distribution && !strcmp(distribution, "arbitrary"))
+        return vg_fail(VG_ERR_CONFIG,
+                       "SLURM_DISTRIBUTION is arbitrary, so that rank 0 need not be on the first "
+                       "machine of the list; set MASTER_ADDR to its machine");
     return first_host(place, variable("SLURM_STEP_NODELIST"));
 }
 

@@ -169,7 +169,10 @@ vg_status vg__watch_blame(vg__watch *watch, int rank, const char *doing, const c
     while (!waited && !atomic_load(&watch->broken))
         waited = pthread_cond_timedwait(&watch->changed, &watch->lock, &until);
     int own = watch->rank;
-    if (rank < 0)
+    if (rank >= 0 && watch->links[rank].parted)
+        vg__watch_break(watch, VG_ERR_PEER, "rank %d (%s) has left the run before %s at rank %d (%s)", rank,
+                        watch->members[rank].host, doing, own, watch->members[own].host);
+    else if (rank < 0)
         vg__watch_break(watch, VG_ERR_PEER, "%s failed at rank %d (%s): %s", doing, own,
                         watch->members[own].host, how);
     else

@@ -24,7 +24,8 @@ VG_NODISCARD vg_status vg__watch_listen(vg_place *place);
 /* Rank 0 listens at place->port, or at the first free one of place->ports (or on place->listener), and
  * answers nobody who does not name the job and the number of ranks; the others try these ports in turn until
  * they are answered. ERR_PEER after `start_timeout` seconds, naming the ranks that are missing (at rank 0,
- * which tells those that did arrive), or where nobody answered. From then on a thread sends and expects
+ * which tells those that did arrive), or where nobody answered; ERR_PREEMPTED when
+ * vg_stop_requested() meanwhile. From then on a thread sends and expects
  * beats. `port`: of a socket of this rank's own that others may connect to. */
 VG_NODISCARD vg_status vg__watch_open(const vg_place *place, double start_timeout, double timeout, int port,
                                       vg__watch **out);

@@ -1,5 +1,6 @@
 /* The other ranks' side of the meeting: find rank 0, say who one is, and wait to be welcome. */
 #include "core/group/watch_own.h"
+#include "core/signals.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -9,11 +10,11 @@
 
 /* A port that is not rank 0's may belong to somebody who swallows and says nothing; rank 0 answers at once.
  */
-static const double connect_seconds = 3, answer_seconds = 3;
+static const double connect_seconds = 3, answer_seconds = 3, look_seconds = 0.2;
 /* Rank 0's deadline, by which it names those who are missing, may be a little later than this rank's. */
 static const double grace_seconds = 2;
 
-enum outcome { AGAIN, WELCOME, REFUSED };
+enum outcome { AGAIN, WELCOME, REFUSED, STOPPED };
 
 struct search {
     vg__watch *watch;
@@ -39,6 +40,17 @@ static void set_addresses(vg__watch *watch, int wire)
     }
 }
 
+/* Something to read, the end of the time, or the request to stop. */
+static vg__wire_end await(const struct search *search, double until)
+{
+    vg__wire_end end = VG__WIRE_LATE;
+    while (end == VG__WIRE_LATE && vg__wire_now() < until && !vg_stop_requested()) {
+        double look = vg__wire_now() + look_seconds;
+        end = vg__wire_wait(search->wire, POLLIN, look < until ? look : until, -1);
+    }
+    return end;
+}
+
 /* What rank 0 has to say, up to the welcome. */
 static enum outcome hear_out(struct search *search, double answer_by, vg_status *status)
 {
@@ -47,7 +59,9 @@ static enum outcome hear_out(struct search *search, double answer_by, vg_status 
         vg__header header;
         char text[VG__CAUSE_LENGTH];
         const int64_t members = (int64_t)sizeof *watch->members * watch->size;
-        vg__wire_end end = vg__wire_receive(search->wire, &header, sizeof header, answer_by, -1);
+        vg__wire_end end = await(search, answer_by);
+        if (vg_stop_requested()) return STOPPED;
+        if (end == VG__WIRE_DONE) end = vg__wire_receive(search->wire, &header, sizeof header, answer_by, -1);
         if (end == VG__WIRE_LATE)
             snprintf(search->reason, sizeof search->reason,
                      "the connection was taken, but rank 0 says nothing");
@@ -143,6 +157,10 @@ vg_status vg__watch_arrive(vg__watch *watch, const vg_place *place, double secon
                 watch->links[0].wire = search.wire;
                 return VG_OK;
             }
+            if (outcome == STOPPED || vg_stop_requested())
+                return vg_fail(VG_ERR_PREEMPTED,
+                               "rank %d (%s) was asked to stop before all ranks had arrived", place->rank,
+                               search.hello.host);
             if (vg__wire_now() >= search.deadline) return in_vain(&search);
         }
         /* many ranks at the door of one: not faster than they can be refused */

@@ -2,6 +2,7 @@
  * may connect to an open port: a scanner, a browser, a rank of another job, or somebody who says nothing.
  * None of them is waited for. */
 #include "core/group/watch_own.h"
+#include "core/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 
 enum { STRANGERS = 64 /* at a time; the oldest gives way */ };
 
-static const double hello_seconds = 5, patience_seconds = 1, welcome_seconds = 10;
+static const double hello_seconds = 5, patience_seconds = 1, look_seconds = 0.2, welcome_seconds = 10;
 
 /* A connection whose hello is not there yet, or was refused and has to be emptied before it is closed (an end
  * with bytes unread would destroy the sentence on its way). */
@@ -220,20 +221,32 @@ static vg_status go_on(struct meeting *meeting, double until)
     return VG_OK;
 }
 
+/* The meeting has failed: those who came hear why. */
+static vg_status send_home(struct meeting *meeting, vg_status status, const char *text)
+{
+    for (int rank = 1; rank < meeting->watch->size; rank++)
+        if (meeting->here[rank])
+            tell(meeting->watch->links[rank].wire, VG__FRAME_REFUSED, status, true, text);
+    return vg_fail(status, "%s", text);
+}
+
 static vg_status nobody_left_out(struct meeting *meeting)
 {
     vg__watch *watch = meeting->watch;
     char missing[400], here[500], last[600] = "", text[VG__CAUSE_LENGTH];
     if (meeting->arrived == watch->size) return VG_OK;
     vg__ranks_text(meeting->here, false, watch->size, missing, sizeof missing);
+    if (vg_stop_requested()) {
+        snprintf(text, sizeof text, "rank 0 (%s) was asked to stop while it waited for %s of %d",
+                 watch->members[0].host, missing, watch->size);
+        return send_home(meeting, VG_ERR_PREEMPTED, text);
+    }
     vg__members_text(watch, meeting->here, here, sizeof here);
     if (meeting->refusal[0])
         snprintf(last, sizeof last, "; the latest to be turned away: %s", meeting->refusal);
     snprintf(text, sizeof text, "%s of %d did not arrive within %g s; here are: %s%s", missing, watch->size,
              meeting->seconds, here, last);
-    for (int rank = 1; rank < watch->size; rank++)
-        if (meeting->here[rank]) tell(watch->links[rank].wire, VG__FRAME_REFUSED, VG_ERR_PEER, true, text);
-    return vg_fail(VG_ERR_PEER, "%s", text);
+    return send_home(meeting, VG_ERR_PEER, text);
 }
 
 static vg_status welcome_all(struct meeting *meeting)
@@ -302,8 +315,10 @@ vg_status vg__watch_meet(vg__watch *watch, const vg_place *place, double seconds
     }
     meeting->here[0] = true;
     VG_TRY_OUT(begin_to_listen(meeting));
-    while (meeting->arrived < watch->size && (now = vg__wire_now()) < meeting->deadline) {
-        VG_TRY_OUT(go_on(meeting, next < meeting->deadline ? next : meeting->deadline));
+    while (meeting->arrived < watch->size && !vg_stop_requested() &&
+           (now = vg__wire_now()) < meeting->deadline) {
+        VG_TRY_OUT(
+            go_on(meeting, now + look_seconds < meeting->deadline ? now + look_seconds : meeting->deadline));
         if (vg__wire_now() < next) continue;
         char text[VG__CAUSE_LENGTH];
         note_patience(meeting, text, sizeof text);

@@ -31,6 +31,7 @@ static const char *const known[] = {"RANK",
                                     "SLURM_STEP_NODELIST",
                                     "SLURM_STEP_ID",
                                     "SLURM_JOB_ID",
+                                    "SLURM_DISTRIBUTION",
                                     "SLURM_NODEID",
                                     "SLURM_STEP_TASKS_PER_NODE",
                                     "SLURM_RESTART_COUNT"};
@@ -286,6 +287,9 @@ static void test_slurm(void **state)
         setenv("SLURM_NODEID", "2", 1);
         assert_fails(vg_place_find(&place), VG_ERR_CONFIG, "SLURM_STEP_TASKS_PER_NODE");
     }
+    wrong(srun, "SLURM_DISTRIBUTION=arbitrary", "SLURM_DISTRIBUTION is arbitrary");
+    assert_string_equal(found(srun, "SLURM_DISTRIBUTION=block").master, "gpu03");
+    assert_string_equal(found(srun, "SLURM_DISTRIBUTION=arbitrary MASTER_ADDR=b1").master, "b1");
     wrong(srun, "SLURM_LOCALID=2", "SLURM_LOCALID is 2");
     wrong(srun, "SLURM_NODEID=", "SLURM_NODEID");
     wrong(srun, "SLURM_JOB_ID=", "SLURM_JOB_ID");

@@ -1,5 +1,6 @@
 /* Ranks that have met: small words, beats, and what every one of them knows when one is killed, stopped,
  * fails or leaves. */
+#include <dirent.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -413,6 +414,39 @@ static void test_blame(void **state)
     crew_close(&crew);
 }
 
+/* The watch's thread takes no signals, so that they reach the thread that waits for them. */
+static vg_status look_at_signals(vg__watch *watch, int rank)
+{
+    int seen = 0, open = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *task; tasks && (task = readdir(tasks));) {
+        char path[300], line[256];
+        unsigned long long blocked;
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", task->d_name);
+        int number = atoi(task->d_name); /* 0: "." and ".." */
+        FILE *file = !number || number == getpid() ? NULL : fopen(path, "r");
+        while (file && fgets(line, sizeof line, file))
+            if (sscanf(line, "SigBlk: %llx", &blocked) == 1) {
+                seen++;
+                open += !(blocked >> (SIGTERM - 1) & 1) || !(blocked >> (SIGINT - 1) & 1);
+            }
+        if (file) fclose(file);
+    }
+    if (tasks) closedir(tasks);
+    if (!seen || open) return vg_fail(VG_ERR_DATA, "%d of %d other threads take signals", open, seen);
+    (void)rank;
+    return vg__watch_fail(watch);
+}
+
+static void test_signals(void **state)
+{
+    (void)state;
+    struct crew crew;
+    meet(&crew, 2, 20, look_at_signals);
+    crew_expect_all(&crew, VG_OK, "");
+    crew_close(&crew);
+}
+
 /* ---- Ends ---------------------------------------------------------------------------------------------- */
 
 static int who;
@@ -508,6 +542,7 @@ int main(void)
                                        cmocka_unit_test(test_blame),
                                        cmocka_unit_test(test_failing),
                                        cmocka_unit_test(test_leaving),
-                                       cmocka_unit_test(test_parting)};
+                                       cmocka_unit_test(test_parting),
+                                       cmocka_unit_test(test_signals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -253,6 +253,34 @@ static void test_again(void **state)
     crew_close(&crew);
 }
 
+/* SIGTERM while others are awaited ends the waiting at all who are there. */
+static void test_asked_to_stop(void **state)
+{
+    (void)state;
+    static const char *const causes[] = {") was asked to stop while it waited for rank 2 of 3",
+                                         ") was asked to stop before all ranks had arrived"};
+    for (int asked = 0; asked < 2; asked++) {
+        struct crew crew;
+        crew_make(&crew, 3);
+        crew_start(&crew, 0, hello);
+        crew_start(&crew, 1, hello);
+        doze(0.1);
+        kill(crew.pids[asked], SIGTERM);
+        crew_expect(&crew, asked, VG_ERR_PREEMPTED, causes[asked]);
+        if (asked == 0) crew_expect(&crew, 1, VG_ERR_PREEMPTED, causes[0]);
+        crew_close(&crew);
+    }
+    struct crew crew; /* nobody listens, then */
+    crew_make(&crew, 2);
+    close(crew.place.listener);
+    crew.place.listener = -1;
+    crew_start(&crew, 1, hello);
+    doze(0.1);
+    kill(crew.pids[1], SIGTERM);
+    crew_expect(&crew, 1, VG_ERR_PREEMPTED, causes[1]);
+    crew_close(&crew);
+}
+
 /* ---- Strangers, by hand -------------------------------------------------------------------------------- */
 
 static int call(const struct crew *crew)
@@ -494,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_impatient),   cmocka_unit_test(test_nobody),
         cmocka_unit_test(test_others),      cmocka_unit_test(test_again),
         cmocka_unit_test(test_strangers),   cmocka_unit_test(test_broken_frames),
-        cmocka_unit_test(test_half_a_word), cmocka_unit_test(test_ranks_text)};
+        cmocka_unit_test(test_half_a_word), cmocka_unit_test(test_asked_to_stop),
+        cmocka_unit_test(test_ranks_text)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 #include "tests/core/watch_crew.h"
+#include "core/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -138,6 +139,7 @@ static bool start(struct crew *crew, int slot, int *pipe_out)
         if (getppid() != parent) _exit(9);
         alarm(LIMIT_SECONDS);
         signal(SIGPIPE, SIG_DFL);
+        if (vg_signals_install() != VG_OK) _exit(9);
         close(ends[0]);
         for (int i = 0; i < CREW_MOST; i++)
             if (crew->pipes[i] >= 0) close(crew->pipes[i]);
