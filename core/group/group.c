@@ -64,11 +64,6 @@ static vg_status settle_kind(const vg_place *place, const vg_group_options *opti
                        vg_starter_name(place->starter));
     if (try_kind(kind) != VG_OK)
         return vg_fail(VG_ERR_CONFIG, "transport %s cannot be used: %s", name, vg_cause());
-    if (!*place->master && strcmp(name, "mpi") != 0)
-        return vg_fail(VG_ERR_CONFIG,
-                       "%s does not tell the ranks where rank 0 is, which transport %s needs to know: set "
-                       "MASTER_ADDR and MASTER_PORT for all (mpirun -x MASTER_ADDR=... -x MASTER_PORT=...)",
-                       vg_starter_name(place->starter), name);
     *out = kind;
     return VG_OK;
 }
@@ -93,6 +88,26 @@ vg_status vg__group_check(vg_group *group)
 
 /* ---- Opening and closing ---- */
 
+/* mpirun does not say where rank 0 is; ranks over another transport learn it by MPI. */
+static vg_status find_herald(vg_group *group)
+{
+    if (*group->place.master || group->kind == find_kind("mpi")) return VG_OK;
+    group->herald = find_kind("mpi");
+    if (try_kind(group->herald) == VG_OK) return VG_OK;
+    return vg_fail(
+        VG_ERR_CONFIG,
+        "%s does not tell the ranks where rank 0 is, which transport %s needs to know: set MASTER_ADDR "
+        "and MASTER_PORT for all (mpirun -x MASTER_ADDR=... -x MASTER_PORT=...). MPI, which could tell "
+        "them, cannot be used: %s",
+        vg_starter_name(group->place.starter), group->kind->name, vg_cause());
+}
+
+void vg__group_end_carrier(vg_group *group)
+{
+    group->kind->close(group);
+    if (group->herald) group->herald->close(group);
+}
+
 /* Ends the carrier and the watch, and gives back what can be. The cause of the calling thread is the one that
  * the others hear. */
 static void part(vg_group *group, vg_status status)
@@ -104,27 +119,32 @@ static void part(vg_group *group, vg_status status)
     if (group->worker)
         ended = vg__worker_stop(group->worker, group->options.timeout);
     else if (group->kind)
-        group->kind->close(group);
+        vg__group_end_carrier(group);
     if (strcmp(cause, vg_cause()) != 0) vg_fail(status, "%s", cause);
     if (group->watch) vg__watch_close(group->watch, status);
     if (ended) free(group);
 }
 
+/* On the worker thread, where there is one. */
+static vg_status call(vg_group *group, const char *what, vg_status (*function)(vg_group *group))
+{
+    if (!function) return VG_OK;
+    if (!group->worker) return function(group);
+    return vg__worker_call(group->worker, what, function, group->options.start_timeout);
+}
+
 static vg_status open_all(vg_group *group)
 {
     const vg_group_options *options = &group->options;
-    const vg__kind *kind = group->kind;
     char what[64];
-    if (kind->run) VG_TRY(vg__worker_start(group));
-    snprintf(what, sizeof what, "the start of %s", kind->name);
-    if (kind->meet)
-        VG_TRY(kind->run ? vg__worker_call(group->worker, what, kind->meet, options->start_timeout)
-                         : kind->meet(group));
+    VG_TRY(find_herald(group));
+    if (group->kind->run) VG_TRY(vg__worker_start(group));
+    snprintf(what, sizeof what, "the start of %s", group->kind->name);
+    if (group->herald) VG_TRY(call(group, "the start of MPI", group->herald->meet));
+    VG_TRY(call(group, what, group->kind->meet));
     VG_TRY(
         vg__watch_open(&group->place, options->start_timeout, options->timeout, group->port, &group->watch));
-    VG_TRY(kind->run ? vg__worker_call(group->worker, what, kind->open, options->start_timeout)
-                     : kind->open(group));
-    return VG_OK;
+    return call(group, what, group->kind->open);
 }
 
 vg_status vg_group_open(const vg_place *place, const vg_group_options *options, vg_group **out)

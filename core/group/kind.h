@@ -58,11 +58,13 @@ typedef struct vg__kind {
 
 struct vg_group {
     vg_place place;
-    vg_group_options options;  /* transport points to the kind's name */
-    const vg__kind *kind;      /* NULL alone */
-    vg__watch *watch;          /* NULL alone */
-    void *carrier;             /* the kind's own */
-    int port;                  /* that others may connect to; 0: none */
+    vg_group_options options; /* transport points to the kind's name */
+    const vg__kind *kind;     /* NULL alone */
+    const vg__kind *herald; /* only its meet() and close() are called: it tells the place of rank 0 where the
+                               starter does not and `kind` cannot; mostly NULL */
+    vg__watch *watch;       /* NULL alone */
+    void *carrier;          /* the kind's own */
+    int port;               /* that others may connect to; 0: none */
     struct vg__worker *worker; /* of a kind of the host's memory */
     struct {
         float *array;
@@ -79,6 +81,9 @@ struct vg_group {
  * has been one, here or elsewhere. */
 vg_status vg__group_keep(vg_group *group, vg_status status);
 VG_NODISCARD vg_status vg__group_check(vg_group *group);
+
+/* Closes the kind and the herald, on the thread that opened them. */
+void vg__group_end_carrier(vg_group *group);
 
 /* "all-reduce of gradients" into `out`, and "all-reduce of gradients (step 12, collective 3)". */
 void vg__collective_name(const vg__collective *collective, char out[96]);

@@ -89,7 +89,7 @@ static void *thread_main(void *context)
         if (--worker->count == 0) pthread_cond_broadcast(&worker->news);
     }
     pthread_mutex_unlock(&worker->lock);
-    worker->group->kind->close(worker->group);
+    vg__group_end_carrier(worker->group);
     pthread_mutex_lock(&worker->lock);
     worker->ended = true;
     pthread_cond_broadcast(&worker->news);

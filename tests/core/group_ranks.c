@@ -76,11 +76,13 @@ int ranks_be_of_mpirun(const char *transport, double timeout, ranks_body body)
 {
     vg_place place;
     vg_group *group;
+    const char *wish = getenv("TEST_TRANSPORT");
     char number[16];
     CLAIM(vg_place_find(&place) == VG_OK);
     snprintf(number, sizeof number, "%d", place.rank);
     setenv("TEST_RANK", number, 1);
-    const vg_group_options options = {.transport = "auto", .timeout = timeout, .start_timeout = 60};
+    const vg_group_options options = {
+        .transport = wish ? wish : "auto", .timeout = timeout, .start_timeout = 60};
     if (vg_group_open(&place, &options, &group) != VG_OK) {
         fprintf(stderr, "rank %d: %s\n", place.rank, vg_cause());
         return 1;

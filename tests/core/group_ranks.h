@@ -30,8 +30,8 @@ typedef struct ranks_options {
 typedef vg_status (*ranks_body)(vg_group *group, const vg_place *place);
 void ranks_run(int size, ranks_body body, const ranks_options *options);
 
-/* This process is one of the ranks that mpirun started: runs `body` in a group over what `auto` takes, which
- * must be `transport`, and says so at rank 0. Returns what main() does. */
+/* This process is one of the ranks that mpirun started: runs `body` in a group over what TEST_TRANSPORT says
+ * or `auto` takes, which must be `transport`, and says so at rank 0. Returns what main() does. */
 int ranks_be_of_mpirun(const char *transport, double timeout, ranks_body body);
 
 /* Factor for time limits: 1, or more under sanitizers. */

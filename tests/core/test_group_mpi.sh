@@ -53,6 +53,9 @@ port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s
 run no-library 60 2 -x VAGUS_MPI_LIBRARIES=none -x MASTER_ADDR=127.0.0.1 -x "MASTER_PORT=$port" "$group" tcp
 [ $code = 0 ] || wrong "without the library the ranks end with $code"
 says no-library "of 2 over tcp: OK" 2
+run herald 60 2 -x TEST_TRANSPORT=tcp "$group" tcp # MPI tells where
+[ $code = 0 ] || wrong "over TCP, with a place that MPI tells, the ranks end with $code"
+says herald "of 2 over tcp: OK" 2
 run no-master 60 2 -x VAGUS_MPI_LIBRARIES=none "$group" tcp
 [ $code != 0 ] || wrong "ranks meet without a place to meet at"
 says no-master "set MASTER_ADDR and MASTER_PORT for all" 2
