@@ -244,6 +244,26 @@ def limits():
         assert [r["limit"] for r in rows["same_share"]] == ["compute"] * 4, rows["same_share"]
 
 
+def documented():
+    """The rates that PLAN.md lists are those that are counted with."""
+    with open(os.path.join(os.environ["VAGUS_SOURCE"], "experiments", "PLAN.md")) as file:
+        table = file.read().split("## What is stated\n")[1].split("\n\n")[0].splitlines()[2:]
+    units = ["TFLOP/s"] * 3 + ["plan.memory_gib", "plan.memory_gbs", "plan.link_gbs", "plan.network_gbs"]
+    assert len(table) == 6, table
+    for line in table:
+        gpu, *cells, per_node = [cell.strip() for cell in line.strip("|").split("|")]
+        for i, precision in enumerate(("bf16", "tf32", "fp32")):
+            if not cells[i]:
+                run("pretrain", PAPER, "--plan", f"plan.gpu={gpu}", f"precision={precision}", expect=2, says="plan.peak_tflops")
+                continue
+            told = plan(PAPER, f"plan.gpu={gpu}", f"precision={precision}")
+            stated = {rate["key"]: rate["value"] for rate in told["stated"]}
+            wants = dict(zip(units[3:], (float(cell.split()[0]) for cell in cells[3:])))
+            wants["plan.peak_tflops"] = float(cells[i])
+            assert {key: stated[key] for key in wants} == wants, (gpu, precision, stated, wants)
+            assert told["gpus_per_node"] == int(per_node), told["gpus_per_node"]
+
+
 def words():
     with Folder():
         text = run("pretrain", PAPER, "--plan", "plan.segments=83401", "plan.gpus=8", "plan.price=2", "plan.currency=EUR")
@@ -280,5 +300,6 @@ exact()
 against_a_run()
 formulas()
 limits()
+documented()
 words()
 print("ok")
