@@ -64,7 +64,17 @@ struct Shared {
 
 struct Hello {
     int rank, ranks, device;
+    char host[64];
 };
+
+/* NCCL_HOSTID is what NCCL, too, takes for the name of the machine. */
+Hello hello_of(int rank, int ranks)
+{
+    const char *host = getenv("NCCL_HOSTID");
+    Hello hello = {rank, ranks, emu::current_device(), ""};
+    snprintf(hello.host, sizeof hello.host, "%s", host ? host : "");
+    return hello;
+}
 
 size_t size_of(int type)
 {
@@ -178,12 +188,13 @@ struct ncclComm {
             guests.push_back({hello, wire_of});
         }
         if ((int)guests.size() < ranks - 1) return;
-        std::map<int, int> rank_on;
+        std::map<std::string, int> rank_on; /* by machine and GPU */
         std::string twice;
-        rank_on[emu::current_device()] = 0;
+        auto place = [](const Hello &of) { return of.host + (" " + std::to_string(of.device)); };
+        rank_on[place(hello_of(0, ranks))] = 0;
         for (auto &guest : guests)
-            if (!rank_on.emplace(guest.first.device, guest.first.rank).second)
-                twice = "Duplicate GPU detected : rank " + std::to_string(rank_on[guest.first.device]) +
+            if (!rank_on.emplace(place(guest.first), guest.first.rank).second)
+                twice = "Duplicate GPU detected : rank " + std::to_string(rank_on[place(guest.first)]) +
                         " and rank " + std::to_string(guest.first.rank) + " both on CUDA device " +
                         std::to_string(guest.first.device);
         memory = memfd_create("stand-in of NCCL", MFD_CLOEXEC);
@@ -338,7 +349,7 @@ ncclResult_t init(ncclComm_t *out, int ranks, ncclUniqueId id, int rank, ncclCon
     } else {
         sockaddr_un address;
         const socklen_t length = address_of(id, &address);
-        const Hello hello = {rank, ranks, emu::current_device()};
+        const Hello hello = hello_of(rank, ranks);
         comm->wire = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (connect(comm->wire, (sockaddr *)&address, length) ||
             send(comm->wire, &hello, sizeof hello, MSG_NOSIGNAL) != (ssize_t)sizeof hello)

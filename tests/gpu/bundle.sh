@@ -5,7 +5,8 @@
 # libraries they load (found by $ORIGIN, so the folder may lie anywhere). On the other machine DIR/tests/gpu/run.sh
 # unpacks them and runs everything; to run the program alone: tar -xzf lib.tar.gz, then bin/vagus.
 # That machine needs: Linux on x86-64 with AVX2, glibc 2.36 or newer (Debian 12, Ubuntu 23.04, RHEL 10), python3, a
-# driver for CUDA 13, and for cuBLASLt and cuDNN a CUDA 13 toolkit or a PyTorch built for CUDA 13.
+# driver for CUDA 13, and for cuBLASLt, cuDNN and NCCL (218 MB, too much to travel) a CUDA 13 toolkit or a PyTorch built
+# for CUDA 13.
 # Built here: with nvcc and what docker/install-packages.sh build test cuda bundle installs. Less than 60 MB, or it fails.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -20,7 +21,7 @@ if [ -e "$folder" ] && [ ! -e "$folder/bin/vagus" ]; then
 fi
 docker/install-packages.sh build test cuda bundle
 
-programs=(vagus test_gpu_ops test_gpu_vocabulary test_ops)
+programs=(vagus test_gpu_ops test_gpu_ranks test_gpu_vocabulary test_ops)
 cmake --preset release -B "$build" -DVAGUS_ARCH=x86-64-v3 -DVAGUS_CUDA=ON -DVAGUS_CUDA_ARCHITECTURES="$architecture" \
     -DVAGUS_TESTS=ON -DCMAKE_C_FLAGS="-ffile-prefix-map=$PWD/=" \
     -DVAGUS_NVCC_FLAGS="-O3 -lineinfo -Xcompiler=-ffile-prefix-map=$PWD/=" >/dev/null
@@ -35,7 +36,7 @@ for program in "${programs[@]}"; do
 done
 
 # Every library that the programs need and glibc does not bring. The driver's (libcuda) is opened while running, and
-# cuBLASLt and cuDNN too, from where the other machine has them.
+# cuBLASLt, cuDNN and NCCL too, from where the other machine has them.
 glibc='^(linux-vdso|ld-linux-x86-64|libc|libm|libpthread|libdl|librt|libresolv|libutil|libanl|libmvec|libnss_[a-z]+)\.so'
 for program in "${programs[@]}"; do ldd "$build/$(cd "$build" && find . -type f -perm -u+x -name "$program" | head -n 1)"; done |
     awk '$2 == "=>" { print $1, $3 }' | sort -u | while read -r name path; do

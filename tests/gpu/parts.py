@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,14 +29,17 @@ PASSED, FAILED, SKIPPED = "passed", "FAILED", "skipped"
 STEPS = 10
 # Where the programs lie below a build folder, by device; a bundle has all of them in bin/.
 PROGRAMS = {
-    "cuda": {"vagus": "experiments/vagus", "ops": "tests/gpu/test_gpu_ops", "vocabulary": "tests/gpu/test_gpu_vocabulary"},
+    "cuda": {"vagus": "experiments/vagus", "ops": "tests/gpu/test_gpu_ops", "vocabulary": "tests/gpu/test_gpu_vocabulary",
+             "ranks": "tests/gpu/test_gpu_ranks"},
     "emulated": {"vagus": "tests/cuda/vagus_emulated", "ops": "tests/gpu/test_emulated_ops",
-                 "vocabulary": "tests/gpu/test_emulated_vocabulary"},
+                 "vocabulary": "tests/gpu/test_emulated_vocabulary", "ranks": "tests/gpu/test_emulated_ranks"},
     "cpu": {"vagus": "experiments/vagus", "ops": "tests/kernels/test_ops"},
 }
 TINY = ["data.seconds=5", "model.conv_channels=[4,8]", "model.conv_kernels=[9,5]", "model.layers=1", "model.heads=2",
         "model.feedforward=16", "model.reconstruction_head=[8]", "train.batch_size=4"]
 PAPER = ["train.batch_size=8"]
+# Two ranks on one GPU: NCCL refuses them unless it takes them to be on two machines, which speak over the loopback.
+APART = {"NCCL_SOCKET_IFNAME": "lo", "NCCL_IB_DISABLE": "1", "NCCL_MNNVL_ENABLE": "0", "NCCL_MAX_CTAS": "1"}
 
 
 class Skip(Exception):
@@ -121,12 +125,12 @@ class Session:
 
 
 def cuda_libraries():
-    """Folders with cuBLASLt and cuDNN of a PyTorch installation, found without loading it."""
+    """Folders with cuBLASLt, cuDNN and NCCL of a PyTorch installation, found without loading it."""
     script = ("import importlib.util, os\n"
               "spec = importlib.util.find_spec('nvidia')\n"
               "for place in (spec.submodule_search_locations if spec else []):\n"
               "    for folder, _, names in os.walk(place):\n"
-              "        if any(n.startswith(('libcublasLt.so', 'libcudnn.so')) for n in names): print(folder)\n")
+              "        if any(n.startswith(('libcublasLt.so', 'libcudnn.so', 'libnccl.so')) for n in names): print(folder)\n")
     try:
         told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60).stdout
     except (OSError, subprocess.TimeoutExpired):
@@ -333,15 +337,16 @@ def store(s):
     return path
 
 
-def pretrain(s, name, *words, limit=120):
-    """A short training of ten steps; its run directory."""
+def pretrain(s, name, *words, limit=120, keep=False, **environment):
+    """A short training of ten steps; its run directory, which is a new one unless it is to be kept."""
     run = os.path.join(s.work, name)
-    shutil.rmtree(run, ignore_errors=True)
+    if not keep:
+        shutil.rmtree(run, ignore_errors=True)
     size = PAPER if s.device == "cuda" else TINY
     told = s.run([s.program("vagus"), "pretrain", os.path.join(ROOT, "experiments/pretrain/icpr2022.yaml"),
                   f"data.stores=[{store(s)}]", f"output_dir={run}", "data.validation=0", *size, "train.epochs=100",
                   f"train.max_steps={STEPS}", "train.log_every=1", "optimizer.lr=1e-4", "scheduler.kind=constant",
-                  "scheduler.warmup_epochs=0", "optimizer.clip_norm=1", *words], limit)
+                  "scheduler.warmup_epochs=0", "optimizer.clip_norm=1", *words], limit, **environment)
     if not told.ok:
         raise Failure(f"{' '.join(words)}: {told.how()}")
     return run
@@ -388,6 +393,63 @@ def identity(s):
     if problems:
         raise Failure("; ".join(problems))
     return f"{files} files of two runs each are the same, byte for byte"
+
+
+# ---- Ranks -----------------------------------------------------------------------------------------------------------
+
+
+def ranks(which):
+    """Collectives by NCCL: of one rank alone, of two on one GPU."""
+    def part(s):
+        if s.device == "cpu":
+            raise Skip("no GPU")
+        told = s.run([s.program("ranks"), which], 70)
+        lines = [line for line in told.stdout.splitlines() if line.startswith(("NCCL ", "all-reduce of "))]
+        s.details["nccl " + which] = lines
+        for line in lines:
+            print("  " + line, flush=True)
+        if told.code == 77:
+            raise Skip(next((line[9:] for line in told.stdout.splitlines() if line.startswith("skipped: ")), told.how()))
+        if not told.ok or "collectives right" not in told.stdout:
+            raise Failure(told.how())
+        return next(line for line in told.stdout.splitlines() if "collectives right" in line)
+    return part
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def two_ranks(s):
+    """A training by two ranks on one GPU, beside one of one rank with the same batches. Best effort: where NCCL does not
+    connect the two, there is nothing to be said of the program."""
+    if s.device == "cpu":
+        raise Skip("no GPU")
+    before = next((p for p in s.parts if p["part"] == "nccl-two"), None)
+    if before and before["verdict"] != PASSED:
+        raise Skip("their collectives did not run")
+    words = ["device=cuda:0", "precision=fp32", "parallel.timeout=30", "parallel.start_timeout=30"]
+    if s.device == "emulated":
+        words += ["data.seconds=1", "data.max_segments=16", "train.max_steps=3"]
+    steps = 3 if s.device == "emulated" else STEPS
+    expected = compare.read_steps(pretrain(s, "one-rank", *words))
+    port = free_port()
+    place = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        started = [pool.submit(pretrain, s, "two-ranks", *words, keep=True, RANK=str(rank), LOCAL_RANK=str(rank),
+                               NCCL_HOSTID=f"machine-{rank}", **place, **APART) for rank in range(2)]
+        problems = [str(one.exception()) for one in started if one.exception()]
+    if problems:
+        raise (Skip if all("NCCL" in text for text in problems) else Failure)("; ".join(problems))
+    got = compare.read_steps(started[0].result())
+    wrong, worst = compare.compare_training(expected, got, "fp32", steps)
+    s.details["two ranks"] = {"worst": worst, "loss": [got[k][0] for k in sorted(got)],
+                              "one rank": [expected[k][0] for k in sorted(expected)]}
+    if wrong:
+        raise Failure("; ".join(wrong[:3]))
+    return f"loss {worst['loss']:.2g}, gradient norm {worst['gradient_norm']:.2g} apart at most from one rank's"
 
 
 # ---- Speed -----------------------------------------------------------------------------------------------------------
@@ -451,7 +513,8 @@ def pytorch(s):
 
 
 PARTS = [("environment", environment), ("program", program), ("doctor", doctor), ("vocabulary", vocabulary), ("ops", ops),
-         ("training", training), ("identity", identity), ("bench-ops", bench("ops")), ("bench-step", bench("step")),
+         ("training", training), ("identity", identity), ("nccl", ranks("one")), ("nccl-two", ranks("two")),
+         ("nccl-training", two_ranks), ("bench-ops", bench("ops")), ("bench-step", bench("step")),
          ("memcheck", sanitizer("memcheck")), ("pytorch", pytorch), ("racecheck", sanitizer("racecheck"))]
 
 
