@@ -31,11 +31,11 @@ struct search {
 static void set_addresses(vg__watch *watch, int wire)
 {
     char address[64];
-    if (!vg__wire_peer(wire, address)) return;
+    bool known = vg__wire_peer(wire, address);
     for (int rank = 0; rank < watch->size; rank++) {
         vg__member *member = &watch->members[rank];
         member->host[sizeof member->host - 1] = member->address[sizeof member->address - 1] = 0;
-        if (!strncmp(member->address, "127.", 4) || !strcmp(member->address, "::1"))
+        if (known && (!strncmp(member->address, "127.", 4) || !strcmp(member->address, "::1")))
             memcpy(member->address, address, sizeof address);
     }
 }

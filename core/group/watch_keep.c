@@ -209,6 +209,11 @@ static void goodbye(vg__watch *watch, int rank, vg_status status, const char *ca
     disconnect(link);
 }
 
+static bool is_rank(const vg__watch *watch, int number)
+{
+    return number >= 0 && number < watch->size;
+}
+
 /* A whole frame is there. */
 static void hear(vg__watch *watch, int rank)
 {
@@ -221,7 +226,8 @@ static void hear(vg__watch *watch, int rank)
         vg__beat said;
         memcpy(&said, link->text, sizeof said);
         link->spot = said.own;
-        if (rank == 0) watch->told = said;
+        if (rank == 0 && is_rank(watch, said.slowest.rank) && is_rank(watch, said.furthest.rank))
+            watch->told = said;
         return; /* nobody waits for it */
     }
     if (header->frame == VG__FRAME_NOTICE) {

@@ -457,6 +457,41 @@ static void test_broken_frames(void **state)
     broken_by(header, 10, "yyyyyyyyyy");
 }
 
+/* Dies as soon as it has come, as the last one. */
+static vg_status come_and_die(struct crew *crew)
+{
+    vg_place place = crew->place;
+    vg__hello said;
+    struct linger reset = {.l_onoff = 1};
+    place.rank = 2;
+    vg__hello_fill(&said, &place, 0);
+    int wire = call(crew);
+    setsockopt(wire, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    say(wire, &said, sizeof said);
+    close(wire);
+    return VG_OK;
+}
+
+/* It may be seen as one that has gone again (and rank 2 is awaited for longer), or was welcome already: then
+ * the others hear of its loss, not of rank 0's. */
+static void test_come_and_die(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct crew crew;
+        crew_make(&crew, 3);
+        crew.start_timeout = 0.3;
+        crew_start(&crew, 0, stay);
+        crew_start(&crew, 1, stay);
+        doze(0.05);
+        crew_start_other(&crew, 2, come_and_die);
+        crew_expect(&crew, 0, VG_ERR_PEER, "rank 2 ");
+        crew_expect(&crew, 1, VG_ERR_PEER, "rank 2 ");
+        crew_expect(&crew, 2, VG_OK, "");
+        crew_close(&crew);
+    }
+}
+
 static vg_status half_a_word(struct crew *crew)
 {
     vg_place place = crew->place;
@@ -516,13 +551,13 @@ int main(void)
 {
     if (gethostname(host, 63)) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_orders),      cmocka_unit_test(test_ports),
-        cmocka_unit_test(test_name),        cmocka_unit_test(test_listen),
-        cmocka_unit_test(test_listener),    cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_impatient),   cmocka_unit_test(test_nobody),
-        cmocka_unit_test(test_others),      cmocka_unit_test(test_again),
-        cmocka_unit_test(test_strangers),   cmocka_unit_test(test_broken_frames),
-        cmocka_unit_test(test_half_a_word), cmocka_unit_test(test_asked_to_stop),
-        cmocka_unit_test(test_ranks_text)};
+        cmocka_unit_test(test_orders),        cmocka_unit_test(test_ports),
+        cmocka_unit_test(test_name),          cmocka_unit_test(test_listen),
+        cmocka_unit_test(test_listener),      cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_impatient),     cmocka_unit_test(test_nobody),
+        cmocka_unit_test(test_others),        cmocka_unit_test(test_again),
+        cmocka_unit_test(test_strangers),     cmocka_unit_test(test_broken_frames),
+        cmocka_unit_test(test_half_a_word),   cmocka_unit_test(test_come_and_die),
+        cmocka_unit_test(test_asked_to_stop), cmocka_unit_test(test_ranks_text)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
