@@ -521,6 +521,18 @@ static void test_restarts(void **state)
     assert_true(now() - start < 15);
     assert_int_equal(count(out, "start\n"), 6);
     assert_says(err, "rank 2 ended with exit code 9 first; the restarts are used up (1)");
+    /* One that was killed is the cause, although another's end was seen before; but not where configuration
+     * was wrong, or the launcher itself has killed it. */
+    options.max_restarts = 0;
+    assert_int_equal(
+        launch(options, "case $RANK in 0) exit 1;; 1) sleep 0.3; kill -9 $$;; 2) sleep 0.3; exit 1;; esac"),
+        1);
+    assert_says(err, "rank 1 was ended by SIGKILL first");
+    assert_int_equal(launch(options, "case $RANK in 0) exit 2;; 1) sleep 0.3; kill -9 $$;; 2) exit 0;; esac"),
+                     2);
+    options.grace = 0.1;
+    assert_int_equal(launch(options, "case $RANK in 0) exit 1;; *) sleep 20;; esac"), 1);
+    assert_says(err, "rank 0 ended with exit code 1 first");
     /* After a failure 75 of the others is still a failure of the run. */
     options.max_restarts = 0;
     assert_int_equal(launch(options, "[ $RANK = 0 ] && kill -9 $$; sleep 0.1; exit 75"), 1);

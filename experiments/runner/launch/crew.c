@@ -43,7 +43,7 @@ void vg__crew_free(vg__crew *crew)
 void vg__crew_begin(vg__crew *crew)
 {
     crew->failed = -1;
-    crew->preempted = crew->unsaved = false;
+    crew->preempted = crew->unsaved = crew->pressed = false;
     crew->term_at = crew->kill_at = INFINITY;
 }
 
@@ -68,6 +68,15 @@ void vg__crew_signal(const vg__crew *crew, int number)
     for (int i = 0; i < crew->count; i++) vg__rank_signal(&crew->ranks[i], number);
 }
 
+/* The connections of a killed process close before it can be waited for, so that the others may have ended,
+ * with an exit code, before its own end is seen. */
+static bool is_the_cause(const vg__crew *crew, const vg__rank *rank)
+{
+    const int first = crew->ranks[crew->failed].how;
+    return WIFSIGNALED(rank->how) && !crew->passed && !crew->pressed && WIFEXITED(first) &&
+           WEXITSTATUS(first) != VG__EXIT_USAGE;
+}
+
 static void note_end(vg__crew *crew, const vg__rank *rank)
 {
     char how[64];
@@ -80,7 +89,7 @@ static void note_end(vg__crew *crew, const vg__rank *rank)
      * the others then miss it is no failure of theirs. */
     if (crew->passed && WIFSIGNALED(rank->how) && WTERMSIG(rank->how) == crew->passed && crew->failed < 0)
         crew->unsaved = true;
-    else if (crew->failed < 0 && !crew->unsaved && !crew->interrupted)
+    else if (!crew->unsaved && !crew->interrupted && (crew->failed < 0 || is_the_cause(crew, rank)))
         crew->failed = (int)(rank - crew->ranks);
     else
         return;
@@ -163,6 +172,7 @@ static void look_at_clock(vg__crew *crew)
     if (time >= crew->term_at) {
         crew->term_at = INFINITY;
         crew->kill_at = time + crew->kill_after;
+        crew->pressed = true;
         if (left)
             say(crew, "%d rank%s still there after %g s: SIGTERM", left, left == 1 ? "" : "s", crew->grace);
         vg__crew_signal(crew, SIGTERM);

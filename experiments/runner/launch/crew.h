@@ -21,6 +21,7 @@ typedef struct vg__crew {
     int failed;     /* index of the rank that failed first; -1 */
     bool preempted; /* some rank ended with 75 */
     bool unsaved;   /* some rank died of the signal that was passed on, before it could listen to it */
+    bool pressed;   /* those that were left have got SIGTERM from the launcher */
     double term_at, kill_at; /* when those that are left get SIGTERM, SIGKILL; INFINITY: never */
 } vg__crew;
 
