@@ -16,7 +16,7 @@ need_slurm()
 private_machine(root=True)
 
 SCRIPT = os.path.abspath(os.environ["VAGUS_SOURCE"] + "/docker/cluster/slurm.sbatch")
-RUN = ["pretrain", "tiny.yaml", "train.epochs=8", "checkpoint.every_steps=10", "threads=1", "parallel.timeout=30"]
+RUN = ["pretrain", "tiny.yaml", "train.epochs=5", "checkpoint.every_steps=10", "threads=1", "parallel.timeout=30"]
 
 
 def steps(folder):

@@ -18,7 +18,7 @@ private_machine(root=False)
 
 SLOW = 10 if SANITIZED else 1
 TIMEOUT = 4 * SLOW
-RUN = ["pretrain", "tiny.yaml", "train.epochs=8", "checkpoint.every_steps=10", "threads=1", f"parallel.timeout={TIMEOUT}",
+RUN = ["pretrain", "tiny.yaml", "train.epochs=5", "checkpoint.every_steps=10", "threads=1", f"parallel.timeout={TIMEOUT}",
        f"parallel.start_timeout={30 * SLOW}"]
 MASTER = "10.97.3.1:29400"
 
@@ -41,7 +41,7 @@ class Nodes:
     def told(self):
         return [read(name).decode() for name in self.files]
 
-    def wait(self, expect, seconds=60):
+    def wait(self, expect, seconds=120):
         try:
             codes = [process.wait(seconds * SLOW) for process in self.processes]
         except subprocess.TimeoutExpired:
@@ -51,7 +51,7 @@ class Nodes:
         assert "Sanitizer" not in "".join(told), told
         return told
 
-    def wait_until(self, true, seconds=60):
+    def wait_until(self, true, seconds=120):
         end = time.monotonic() + seconds * SLOW
         while not true():
             ended = [process.poll() for process in self.processes]
