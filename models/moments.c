@@ -236,6 +236,7 @@ vg_status vg__moments_load(vg_moments *moments, const char *path, const char *ki
     state_list list = {0};
     int64_t found = 0;
     vg_status status = VG_OK;
+    VG_ASSERT(path || (moments->parallel && vg_group_rank(vg_parallel_group(moments->parallel)) > 0));
     if (path) VG_TRY_OUT(open_state(moments, path, kind, &file, &list, &found));
     for (size_t which = 0; which < 2; which++) VG_TRY_OUT(load_moment(moments, file, &list, which));
     VG_TRY_OUT(share_steps(moments, &found));

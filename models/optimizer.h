@@ -38,8 +38,9 @@ VG_NODISCARD VG_API vg_status vg_optimizer_create(vg_kernels *kernels, vg_parame
                                                   vg_optimizer **out);
 VG_API void vg_optimizer_destroy(vg_optimizer *optimizer); /* NULL is fine */
 
-/* One step of the masters, and of the values that a BF16 model computes with. `stats` is vg_model_stats():
- * gradients are divided by stats[1], on the device. A count of zero leaves parameters and moments alone. */
+/* One step of the masters, and of the values that a BF16 model computes with; called by all ranks. `stats` is
+ * vg_model_stats(), with several ranks vg_parallel_stats(): gradients are divided by stats[1], on the device.
+ * A count of zero leaves parameters and moments alone. */
 VG_NODISCARD VG_API vg_status vg_optimizer_step(vg_optimizer *optimizer, double lr, vg_tensor stats);
 
 VG_API int64_t vg_optimizer_steps(const vg_optimizer *optimizer); /* done so far */

@@ -6,13 +6,14 @@
  *     VG_TRY(vg_parallel_create(kernels, group, model, &options, &parallel));
  *     VG_TRY(vg_optimizer_create(kernels, vg_model_parameters(model), &config, parallel, &optimizer));
  *     each step:
- *         VG_TRY(vg_parallel_begin(parallel));                   zeroes gradients and sums
- *         each micro-batch of this rank's share:
- *             vg_parallel_last(parallel) before the last one's backward, which then hands over its gradients
- *         VG_TRY(vg_parallel_finish(parallel, stop_requested));  whatever is left; also for a rank without a
- * share VG_TRY(vg_optimizer_step(optimizer, lr, vg_parallel_stats(parallel)));
+ *         VG_TRY(vg_parallel_begin(parallel));
+ *         each micro-batch of this rank's share, which may be empty:
+ *             vg_parallel_last(parallel) before the last one's backward
+ *             forward, backward
+ *         VG_TRY(vg_parallel_finish(parallel, stop_requested));
+ *         VG_TRY(vg_optimizer_step(optimizer, lr, vg_parallel_stats(parallel)));
  *         VG_TRY(vg_group_synchronize(group));
- *         VG_TRY(vg_parallel_read_stop(parallel, &stop));        the same answer for all ranks
+ *         VG_TRY(vg_parallel_read_stop(parallel, &stop));
  */
 #ifndef VAGUS_MODELS_PARALLEL_H
 #define VAGUS_MODELS_PARALLEL_H
@@ -38,6 +39,7 @@ VG_NODISCARD VG_API vg_status vg_parallel_create(vg_kernels *kernels, vg_group *
                                                  const vg_parallel_options *options, vg_parallel **out);
 VG_API void vg_parallel_destroy(vg_parallel *parallel); /* NULL is fine */
 
+/* Zeroes gradients and sums: a step begins. */
 VG_NODISCARD VG_API vg_status vg_parallel_begin(vg_parallel *parallel);
 
 /* The next backward is the step's last at this rank. It queues the sums and joins them (group.h), so that it

@@ -96,6 +96,7 @@ vg_status vg_setup_training_model(const vg_experiment *experiment, const vg_mach
 {
     VG_TRY(vg_setup_model(experiment, corpus, head, out));
     out->dtype = machine->dtype;
+    if (experiment->parallel.shard_optimizer) out->optimizer_ranks = vg_group_size(machine->group);
     /* A batch larger than the data is never full: no memory for what cannot come. */
     int64_t batch = experiment->train.batch_size;
     if (batch > train_count && train_count > 0) batch = train_count;
