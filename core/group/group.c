@@ -81,9 +81,12 @@ vg_status vg__group_check(vg_group *group)
 {
     if (group->failed) return vg_fail(group->failed, "%s", group->cause);
     if (!group->watch || !vg__watch_broken(group->watch)) return VG_OK;
-    const vg_status status = vg__watch_fail(group->watch);
-    return vg__group_keep(group, vg_context(status, "at step %lld, collective %lld", (long long)group->step,
-                                            (long long)group->collective));
+    /* the worker has come upon it as well, if it was at work, and knows in which collective */
+    vg_status status = group->worker ? vg__worker_wait(group->worker, group->options.timeout) : VG_OK;
+    if (status == VG_OK)
+        status = vg_context(vg__watch_fail(group->watch), "at step %lld, collective %lld",
+                            (long long)group->step, (long long)group->collective);
+    return vg__group_keep(group, status);
 }
 
 /* ---- Opening and closing ---- */
@@ -336,7 +339,7 @@ vg_status vg_group_synchronize(vg_group *group)
         if (group->kind) VG_TRY(vg__group_check(group));
         return device ? vg_device_synchronize(device) : VG_OK;
     }
-    const double until = vg__wire_now() + group->options.timeout;
+    const double until = vg__wire_now() + vg__worker_limit(group);
     if (group->failed) return vg__group_check(group);
     for (bool done = false;;) {
         vg_status status = vg_device_finished(device, &done);

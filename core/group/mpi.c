@@ -106,7 +106,7 @@ static void rest(int64_t asked)
 /* Until the request is over. Without a watch (when the ranks meet) the time is that for the start. */
 static vg_status finish(vg_group *group, const char *doing, int error, MPI_Request *request)
 {
-    const double limit = group->watch ? group->options.timeout : group->options.start_timeout;
+    const double limit = group->watch ? vg__worker_limit(group) : group->options.start_timeout;
     const double until = vg__wire_now() + limit;
     int done = 0;
     for (int64_t asked = 0; error == MPI_SUCCESS; asked++) {

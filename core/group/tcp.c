@@ -207,7 +207,7 @@ static vg_status wait_a_little(flow *f, double moved)
         {.fd = vg__watch_alarm(f->group->watch), .events = POLLIN}};
     poll(polled, 3, LOOK_MS);
     VG_TRY(vg__worker_look(f->group));
-    if (vg__wire_now() - moved <= f->group->options.timeout) return VG_OK;
+    if (vg__wire_now() - moved <= vg__worker_limit(f->group)) return VG_OK;
     char doing[160];
     vg__collective_place(f->collective, doing);
     return vg__watch_late(f->group->watch, doing);
@@ -224,6 +224,7 @@ static vg_status broken(flow *f, int rank, vg__wire_end end)
 static vg_status run_flow(flow *f)
 {
     double moved = vg__wire_now();
+    int turns = 0;
     step_on(f, &f->out, 0);
     step_on(f, &f->in, 1 - (f->lag == 0));
     while (!is_over(&f->out) || !is_over(&f->in)) {
@@ -234,10 +235,13 @@ static vg_status run_flow(flow *f)
         const vg__wire_end in = receive_more(f, &received);
         if (!checked && f->in.head == (int64_t)sizeof f->theirs) VG_TRY(compare(f));
         if (in != VG__WIRE_DONE) return broken(f, vg__ring_previous(f->group), in);
-        if (sent + received > 0)
-            moved = vg__wire_now();
-        else
+        if (sent + received == 0) {
             VG_TRY(wait_a_little(f, moved));
+        } else {
+            moved = vg__wire_now();
+            if (++turns % 64 == 0)
+                VG_TRY(vg__worker_look(f->group)); /* it may go on for long without a wait */
+        }
     }
     return VG_OK;
 }

@@ -34,6 +34,12 @@ struct vg__worker {
     _Atomic double looked; /* when the thread was last known to be well */
 };
 
+double vg__worker_limit(const vg_group *group)
+{
+    const double timeout = group->options.timeout;
+    return timeout + (timeout < 4 ? timeout / 2 : 2); /* two beats */
+}
+
 vg_status vg__worker_look(vg_group *group)
 {
     /* The order counts: once it is stopping, the watch may be gone. */

@@ -27,6 +27,10 @@ VG_NODISCARD vg_status vg__worker_wait(vg__worker *worker, double limit);
  * seconds when the run has failed): it goes on to use the group, which must be left where it is. */
 bool vg__worker_stop(vg__worker *worker, double limit);
 
+/* Seconds that a collective may stand still: a little more than options.timeout, so that the watch, which
+ * knows who is silent, speaks first. */
+double vg__worker_limit(const vg_group *group);
+
 /* For loops that wait on the thread: VG_OK, or why it has to stop waiting now. */
 VG_NODISCARD vg_status vg__worker_look(vg_group *group);
 

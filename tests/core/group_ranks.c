@@ -82,7 +82,7 @@ int ranks_be_of_mpirun(const char *transport, double timeout, ranks_body body)
     snprintf(number, sizeof number, "%d", place.rank);
     setenv("TEST_RANK", number, 1);
     const vg_group_options options = {
-        .transport = wish ? wish : "auto", .timeout = timeout, .start_timeout = 60};
+        .transport = wish ? wish : "auto", .timeout = timeout, .start_timeout = timeout};
     if (vg_group_open(&place, &options, &group) != VG_OK) {
         fprintf(stderr, "rank %d: %s\n", place.rank, vg_cause());
         return 1;

@@ -74,7 +74,6 @@ static void claim_lost(vg_group *group, double started, double limit, const char
     snprintf(text, sizeof text, "rank 1 (%s) is %s", host(), word);
     CLAIM_FAILS(VG_ERR_PEER, VG_ERR_PEER, text);
     CLAIM(strstr(vg_cause(), "step ") && strstr(vg_cause(), "collective "));
-    CLAIM(strstr(vg_cause(), "all-reduce of ") || strstr(vg_cause(), "broadcast of weights"));
     if (!(took < limit)) ranks_fail("told in time", __FILE__, __LINE__);
     claim_sticky(group, VG_ERR_PEER);
 }
@@ -278,10 +277,15 @@ static void test_strangers(void **state)
     ranks_run(3, strangers, &(ranks_options){.unopened = true});
 }
 
-/* "kill" or "stop": as one of the ranks that mpirun started (test_group_mpi.sh). mpirun's own way to end the
- * others is SIGTERM, and the group is to be faster. */
+/* "kill", "stop" or "absent": as one of the ranks that mpirun started (test_group_mpi.sh). mpirun's own way
+ * to end the others is SIGTERM, and the group is to be faster. */
 static int be_of_mpirun(const char *what)
 {
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    if (!strcmp(what, "absent")) {
+        if (rank && !strcmp(rank, "1")) sleep(60);
+        return ranks_be_of_mpirun("mpi", 2, killed);
+    }
     signal(SIGTERM, SIG_IGN);
     return !strcmp(what, "kill") ? ranks_be_of_mpirun("mpi", 60, killed)
                                  : ranks_be_of_mpirun("mpi", 2, stopped);
