@@ -190,13 +190,13 @@ def formulas():
         assert all(rate["by"] == "you" for rate in told["stated"] if "loader" not in rate["key"]), told["stated"]
         for table in ("same_batch", "same_share"):
             for row in told[table]:
-                R, k = row["gpus"], row["buckets"]
+                R, k = row["gpus"], row["buckets"] - 1  # and the vectors
                 share = math.ceil(row["batch"] / R)
                 assert row["share"] == share == row["micro_batch"] and (table == "same_share" or row["batch"] == 32), row
                 if R > 1:
                     rate = 100e9 / 2 if R <= 8 else 10e9 / 2
                     bucket = all_reduce(R, row["reduced_bytes"] / k, rate, 1e-5)
-                    small = all_reduce(R, 24, rate, 1e-5)
+                    small = all_reduce(R, 0, rate, 1e-5) + all_reduce(R, 24, rate, 1e-5)
                     assert k == math.ceil(row["reduced_bytes"] / 2**22)
                     near(row["collectives"], k * bucket + small)
                     near(row["exposed"], max(bucket, k * bucket - row["backward"] * (k - 1) / k) + small)
@@ -213,8 +213,9 @@ def formulas():
         # Sharded: gradients in halves of a ring, values gathered when all is done.
         row = plan(PAPER, "parallel.shard_optimizer=true", "plan.gpus=8", *RATES)["plan"]
         half = lambda count: 7 / 8 * count / 50e9 + 7e-5
-        k, small, norm = row["buckets"], all_reduce(8, 24, 50e9, 1e-5), all_reduce(8, 8, 50e9, 1e-5)
-        gather = k * half(row["gathered_bytes"] / k) + norm
+        k, norm = row["buckets"] - 1, all_reduce(8, 8, 50e9, 1e-5)
+        small = all_reduce(8, 0, 50e9, 1e-5) + all_reduce(8, 24, 50e9, 1e-5)
+        gather = k * half(row["gathered_bytes"] / k) + half(0) + norm
         near(row["collectives"], k * half(row["reduced_bytes"] / k) + small + gather)
         near(row["exposed"], max(half(row["reduced_bytes"] / k),
                                  k * half(row["reduced_bytes"] / k) - row["backward"] * (k - 1) / k) + small + gather)

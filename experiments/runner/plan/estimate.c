@@ -60,27 +60,32 @@ static double half_ring(const vg_plan_rates *rates, int64_t gpus, double bytes)
 }
 
 /* Buckets become ready one after the other while the last backward runs, and travel one after the other: they
- * end when the last one has travelled after backward, or when all have after the first one was ready. */
+ * end when the last one has travelled after backward, or when all have after the first one was ready. Vectors
+ * lie behind the matrices in a slab and are the bucket that is complete last: few bytes, so that only its
+ * hops count. */
 static void add_collectives(const vg_plan_case *asked, double last_backward, vg_plan_estimate *e)
 {
     const vg_plan_rates *rates = asked->rates;
+    const int64_t R = asked->gpus;
     const bool sharded = asked->experiment->parallel.shard_optimizer;
+    if (R == 1) return;
+    const double most = asked->experiment->parallel.bucket_mib * (1 << 20);
+    const double k = fmax(1, ceil(e->memory.gradients / most)), bytes = e->memory.gradients / k;
+    const double one = sharded ? half_ring(rates, R, bytes) : all_reduce(rates, R, bytes);
+    /* Vectors; the loss, its count and whether to stop. */
+    const double small = all_reduce(rates, R, 0) + all_reduce(rates, R, 24);
+    double gather = 0;
     e->reduced_bytes = e->memory.gradients;
-    e->buckets = (int64_t)ceil(e->reduced_bytes / (asked->experiment->parallel.bucket_mib * (1 << 20)));
-    if (e->buckets < 1) e->buckets = 1;
-    e->gathered_bytes = sharded ? e->memory.values : 0;
-    if (asked->gpus == 1) {
-        e->reduced_bytes = e->gathered_bytes = 0;
-        return;
+    e->buckets = (int64_t)k + 1;
+    e->ring = ring_rate(rates, R);
+    if (sharded) {
+        e->gathered_bytes = e->memory.values;
+        /* Its values, those of the vectors, and before the update the norm of all pieces together. */
+        gather =
+            k * half_ring(rates, R, e->gathered_bytes / k) + half_ring(rates, R, 0) + all_reduce(rates, R, 8);
     }
-    const double k = (double)e->buckets, bytes = e->reduced_bytes / k;
-    const double one = sharded ? half_ring(rates, asked->gpus, bytes) : all_reduce(rates, asked->gpus, bytes);
-    const double sums = all_reduce(rates, asked->gpus, 24); /* the loss, its count, whether to stop */
-    const double norm = all_reduce(rates, asked->gpus, 8);  /* of each rank's piece of the gradient */
-    const double gather = sharded ? k * half_ring(rates, asked->gpus, e->gathered_bytes / k) + norm : 0;
-    e->ring = ring_rate(rates, asked->gpus);
-    e->collectives = k * one + sums + gather;
-    e->exposed = fmax(one, k * one - last_backward * (k - 1) / k) + sums + gather;
+    e->collectives = k * one + small + gather;
+    e->exposed = fmax(one, k * one - last_backward * (k - 1) / k) + small + gather;
 }
 
 static vg_plan_limit limit_of(const vg_plan_case *asked, const vg_plan_estimate *e)
