@@ -1,5 +1,7 @@
 /* How ranks meet: in any order, with some missing, one too many, others at the door, and strangers. */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -101,6 +103,53 @@ static void test_name(void **state)
         crew_expect_all(&crew, VG_OK, "");
         crew_close(&crew);
     }
+}
+
+/* An address of this machine that is not loopback: the one that would lead outside; nothing is sent. */
+static bool own_address(char out[64])
+{
+    struct sockaddr_in far = {.sin_family = AF_INET, .sin_port = htons(9)}, own;
+    socklen_t size = sizeof own;
+    far.sin_addr.s_addr = htonl(0xc0000201); /* 192.0.2.1 */
+    int wire = socket(AF_INET, SOCK_DGRAM, 0);
+    bool found = wire >= 0 && !connect(wire, (struct sockaddr *)&far, sizeof far) &&
+                 !getsockname(wire, (struct sockaddr *)&own, &size) &&
+                 inet_ntop(AF_INET, &own.sin_addr, out, 64) && strncmp(out, "127.", 4) != 0;
+    if (wire >= 0) close(wire);
+    return found;
+}
+
+static char outside[64];
+
+static vg_status look_at_addresses(vg__watch *watch, int rank)
+{
+    static const char inside[] = "127.0.0.1";
+    const char *wanted[3][3] = {
+        {inside, inside, outside}, {inside, inside, outside}, {outside, outside, outside}};
+    for (int other = 0; other < 3; other++)
+        if (strcmp(vg__watch_member(watch, other)->address, wanted[rank][other]) != 0)
+            return vg_fail(VG_ERR_DATA, "rank %d knows rank %d at %s, not at %s", rank, other,
+                           vg__watch_member(watch, other)->address, wanted[rank][other]);
+    return hello(watch, rank);
+}
+
+/* Rank 1 sits beside rank 0 and comes by loopback, rank 2 comes from outside: what is loopback for the one
+ * must not be told to the other. */
+static void test_addresses(void **state)
+{
+    (void)state;
+    struct crew crew;
+    if (!own_address(outside)) {
+        print_message("no address but loopback here\n");
+        return;
+    }
+    crew_make(&crew, 3);
+    crew_start(&crew, 0, look_at_addresses);
+    crew_start(&crew, 1, look_at_addresses);
+    snprintf(crew.place.master, sizeof crew.place.master, "%s", outside);
+    crew_start(&crew, 2, look_at_addresses);
+    crew_expect_all(&crew, VG_OK, "");
+    crew_close(&crew);
 }
 
 /* mpirun: rank 0 begins to listen before the others know where. */
@@ -552,12 +601,13 @@ int main(void)
     if (gethostname(host, 63)) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_orders),        cmocka_unit_test(test_ports),
-        cmocka_unit_test(test_name),          cmocka_unit_test(test_listen),
-        cmocka_unit_test(test_listener),      cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_impatient),     cmocka_unit_test(test_nobody),
-        cmocka_unit_test(test_others),        cmocka_unit_test(test_again),
-        cmocka_unit_test(test_strangers),     cmocka_unit_test(test_broken_frames),
-        cmocka_unit_test(test_half_a_word),   cmocka_unit_test(test_come_and_die),
-        cmocka_unit_test(test_asked_to_stop), cmocka_unit_test(test_ranks_text)};
+        cmocka_unit_test(test_name),          cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_listen),        cmocka_unit_test(test_listener),
+        cmocka_unit_test(test_missing),       cmocka_unit_test(test_impatient),
+        cmocka_unit_test(test_nobody),        cmocka_unit_test(test_others),
+        cmocka_unit_test(test_again),         cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_broken_frames), cmocka_unit_test(test_half_a_word),
+        cmocka_unit_test(test_come_and_die),  cmocka_unit_test(test_asked_to_stop),
+        cmocka_unit_test(test_ranks_text)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
