@@ -34,7 +34,8 @@ VG_NODISCARD VG_API vg_status vg_group_open(const vg_place *place, const vg_grou
                                             vg_group **out);
 
 /* Parts from the others. `status` is how this rank's run ended: VG_OK and ERR_PREEMPTED are said as such;
- * anything else makes the others fail with it, and with vg_cause() of the calling thread. NULL is fine. */
+ * anything else makes the others fail with it, and with vg_cause() of the calling thread. Recordings of its
+ * collectives (core/device.h) are destroyed before. NULL is fine. */
 VG_API void vg_group_close(vg_group *group, vg_status status);
 
 VG_API int vg_group_rank(const vg_group *group);

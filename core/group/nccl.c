@@ -4,7 +4,10 @@
  *
  * The communicator is one that never blocks (config.blocking = 0): a call that takes long answers "in
  * progress", and how it went is asked for until it is over, until the watch breaks, or until the time is up.
- * What has been queued and waits for a lost rank on the GPU is ended by ncclCommAbort().
+ * What has been queued and waits for a lost rank on the GPU is ended by ncclCommAbort(). That, and
+ * ncclCommDestroy(), do not come back while a CUDA graph with a collective of theirs is there (read in the
+ * source of 2.28), nor for reasons of their own (nccl issue 863): they are called by a thread that nobody has
+ * to wait for.
  *
  * NVLink's switches can add up by themselves (NVLS), in an order that is not the same on every run, as NCCL's
  * authors say of it. Two runs of one size shall give the same bits here, so it is off unless the user's
@@ -12,6 +15,9 @@
  * count and the machines decide. */
 #include <nccl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,16 +50,21 @@ VG__LIBRARY_TABLE(FUNCTIONS);
  * are kernels for can have this one. */
 enum { LEAST_VERSION = 21800 };
 
-/* How long an answer of the watch is waited for when NCCL complains first, and how long a good end may take:
- * seconds. */
+/* How long an answer of the watch is waited for when NCCL complains first, and how long the end of a
+ * communicator may take: seconds. */
 static const double NEWS = 1, FAREWELL = 10;
 
 typedef struct carrier {
     vg__library library;
     functions call;
     char version[16];
-    ncclComm_t comm; /* NULL before, and after an abort */
+    ncclComm_t comm; /* NULL before, and once it is being ended */
     ncclUniqueId id;
+
+    pthread_t ender;
+    ncclComm_t ending; /* what the thread ends; NULL: there is none */
+    ncclResult_t (*end)(ncclComm_t comm);
+    atomic_bool ended;
 } carrier;
 
 static carrier *carrier_of(vg_group *group)
@@ -188,34 +199,74 @@ static vg_status open_group(vg_group *group)
     return VG_OK;
 }
 
-/* Ends what is queued and waits for others, here and, by and by, at the others. */
-static void abort_communicator(carrier *c)
+static void *end_main(void *context)
 {
-    if (c->comm) (void)c->call.by.ncclCommAbort(c->comm);
+    carrier *c = context;
+    (void)c->end(c->ending);
+    atomic_store(&c->ended, true);
+    return NULL;
+}
+
+/* Gives the communicator to ncclCommAbort() or ncclCommDestroy(), which does its work beside the caller. The
+ * first thing that an abort does is to end what is queued, here and, by and by, at the others. */
+static void end_communicator(carrier *c, ncclResult_t (*end)(ncclComm_t comm))
+{
+    sigset_t all, before;
+    if (!c->comm) return;
+    c->ending = c->comm;
+    c->end = end;
     c->comm = NULL;
+    sigfillset(&all); /* signals are for the threads that expect them */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pthread_create(&c->ender, NULL, end_main, c) != 0) {
+        end_main(c);
+        c->ending = NULL;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* False when it has not come to its end in time: then the thread goes on to use the carrier. */
+static bool join_ender(carrier *c, double limit)
+{
+    const double deadline = vg__wire_now() + limit;
+    if (!c->ending) return true;
+    while (!atomic_load(&c->ended) && vg__wire_now() < deadline) (void)poll(NULL, 0, 1);
+    if (!atomic_load(&c->ended)) {
+        pthread_detach(c->ender);
+        return false;
+    }
+    pthread_join(c->ender, NULL);
+    c->ending = NULL;
+    return true;
 }
 
 /* Nothing may be left to do on the device when a communicator is finalised: it would wait for it. */
+static bool finalize(vg_group *group, double limit)
+{
+    const carrier *c = carrier_of(group);
+    const double deadline = vg__wire_now() + limit;
+    bool done = false;
+    if (!group->good || vg_device_finished(group->options.device, &done) != VG_OK || !done) return false;
+    ncclResult_t state = c->call.by.ncclCommFinalize(c->comm);
+    while (state == ncclInProgress && vg__wire_now() < deadline) {
+        (void)poll(NULL, 0, 1);
+        if (c->call.by.ncclCommGetAsyncError(c->comm, &state) != ncclSuccess) return false;
+    }
+    return state == ncclSuccess;
+}
+
 static void close_group(vg_group *group)
 {
     carrier *c = carrier_of(group);
-    bool done = false;
+    const double limit = group->options.timeout < FAREWELL ? group->options.timeout : FAREWELL;
     if (!c) return;
-    if (c->comm && group->good && vg_device_finished(group->options.device, &done) == VG_OK && done) {
-        const double limit = group->options.timeout < FAREWELL ? group->options.timeout : FAREWELL;
-        const double deadline = vg__wire_now() + limit;
-        ncclResult_t state = c->call.by.ncclCommFinalize(c->comm);
-        while (state == ncclInProgress && vg__wire_now() < deadline) {
-            (void)poll(NULL, 0, 1);
-            if (c->call.by.ncclCommGetAsyncError(c->comm, &state) != ncclSuccess) break;
-        }
-        if (state == ncclSuccess) {
-            (void)c->call.by.ncclCommDestroy(c->comm);
-            c->comm = NULL;
-        }
-    }
-    abort_communicator(c);
-    free(c);
+    if (c->comm)
+        end_communicator(c, finalize(group, limit) ? c->call.by.ncclCommDestroy : c->call.by.ncclCommAbort);
+    if (join_ender(c, limit))
+        free(c);
+    else
+        vg_warn("rank %d: NCCL has not given back its communicator in %.0f s and is left to itself",
+                group->place.rank, limit);
     group->carrier = NULL;
 }
 
@@ -299,7 +350,7 @@ static vg_status look(vg_group *group, bool stop)
     vg_status status = result == ncclSuccess || result == ncclInProgress ? VG_OK
                        : stop                                            ? VG_OK
                               : failed(group, "collectives on the GPU", result);
-    if (stop) abort_communicator(c);
+    if (stop) end_communicator(c, c->call.by.ncclCommAbort);
     return status;
 }
 

@@ -24,7 +24,7 @@
 #include "tests/cuda/memory.h"
 #include "tests/cuda/work.h"
 
-stand_in_nccl stand_in_nccl_state = {0, 0, 0, 0, NCCL_VERSION_CODE, 0, 0, nullptr};
+stand_in_nccl stand_in_nccl_state = {0, 0, 0, 0, 0, NCCL_VERSION_CODE, 0, 0, nullptr};
 
 namespace
 {
@@ -139,11 +139,13 @@ struct ncclComm {
     int memory = -1;
     char *mapped = nullptr;
     ncclResult_t state = ncclInProgress;
-    bool aborted = false;
+    std::atomic<bool> aborted{false};
     std::string name;
+    std::shared_ptr<int> graphs = std::make_shared<int>(0); /* one more holds it for each node of a graph */
 
     std::function<void()> pending; /* a collective that is still in progress */
     int asked = 0;                 /* how often since */
+    bool finalizing = false;
     bool used[KINDS] = {};
 
     const void *current = nullptr; /* the collective that runs */
@@ -209,7 +211,7 @@ struct ncclComm {
     void progress()
     {
         if (pending) {
-            if (++asked < 3) return;
+            if (++asked < 3 || (finalizing && graphs.use_count() > 1)) return;
             state = ncclSuccess;
             std::function<void()> queue = std::move(pending);
             pending = nullptr;
@@ -375,13 +377,17 @@ ncclResult_t finalize(ncclComm_t comm)
         return refuse(ncclInvalidUsage, "finalised while something is in progress");
     comm->state = ncclInProgress;
     comm->asked = 0;
+    comm->finalizing = true;
     comm->pending = [] {};
     return ncclInProgress;
 }
 
+/* On a thread of the caller's: nothing is touched but what that thread alone has left to use. */
 void forget(ncclComm_t comm)
 {
     comm->aborted = true;
+    if (comm->graphs.use_count() > 1) self.waited++;
+    while (comm->graphs.use_count() > 1) usleep(1000);
     comm->pending = nullptr;
     comms.erase(comm); /* queued work holds on to it until its stream comes to it */
     self.held--;
@@ -423,11 +429,15 @@ ncclResult_t collective(ncclComm_t comm, Job job, const void *from, size_t gives
     if (std::max(gives, gets) > SLOT) return refuse(ncclSystemError, "an array too large for the stand-in");
     std::shared_ptr<ncclComm> holder = comms[comm];
     auto token = std::make_shared<int>(0);
+    auto graph = emu::is_captured(stream) ? holder->graphs : nullptr;
+    auto run = [holder, token, job, a, to, graph = std::move(graph)] {
+        return holder->run(token.get(), job, a, static_cast<char *>(to));
+    };
     auto queue = [=] {
-        if (!emu::queue_waiting_work(
-                stream, 0.1, [=] { return holder->run(token.get(), job, a, static_cast<char *>(to)); }))
+        if (!emu::queue_waiting_work(stream, 0.1, run))
             holder->fail(ncclUnhandledCudaError, "no such stream");
     };
+
     /* The first of its kind makes its connections on the way, and is queued by and by. */
     if (!comm->used[job.kind]) {
         comm->used[job.kind] = true;

@@ -3,7 +3,8 @@
  * ranks have come to theirs: for ever when one does not, until the communicator is aborted. Sums are taken in
  * the order of ranks. It refuses what NCCL refuses (two ranks on one GPU, a call while the last one is in
  * progress) and some of what NCCL would only suffer: addresses that are not the device's, pointers that
- * overlap and are not in place by its rules, ranks that are not at the same collective.
+ * overlap and are not in place by its rules, ranks that are not at the same collective. As the real one it
+ * does not give a communicator back while there is a graph with a collective of it.
  *
  * Ranks meet at a socket that vanishes with rank 0's process, and share memory that no name is left of. */
 #ifndef VAGUS_TESTS_CUDA_STAND_IN_NCCL_H
@@ -16,9 +17,9 @@ extern "C" {
 /* Counts since the program began, and moods. EMULATED_NCCL=error:1:40 in the environment makes rank 1's
  * communicator fail as its 40th collective begins (hang: it never ends). */
 typedef struct stand_in_nccl {
-    int held;        /* communicators */
-    int collectives; /* begun */
-    int aborted, destroyed;
+    int held;                       /* communicators */
+    int collectives;                /* begun */
+    int aborted, destroyed, waited; /* for a graph to be given back */
     int version;
     int error_at, hang_at;     /* 0: never */
     const char *first_refusal; /* NULL if there was none */

@@ -251,6 +251,11 @@ bool queue_waiting_work(cudaStream_t stream, double ms, std::function<bool()> ru
     return queue(stream, ms, [=] { return run() ? Progress::whole : Progress::none; }) == cudaSuccess;
 }
 
+bool is_captured(cudaStream_t stream)
+{
+    return streams.count(stream) && stream->capture;
+}
+
 cudaError_t queue_kernel(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
                          std::function<void()> body)
 {

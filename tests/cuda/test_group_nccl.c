@@ -237,6 +237,35 @@ static vg_status lost(vg_group *none, const vg_place *place)
     return fails(place, 20, VG_ERR_PEER, "rank 1");
 }
 
+/* Steps that are replayed: NCCL keeps the communicator until the graph is gone, and nobody waits for that. */
+static vg_status lost_recorded(vg_group *none, const vg_place *place)
+{
+    (void)none;
+    float *array;
+    vg_recording *recording = NULL;
+    open_all(place, 20);
+    CLAIM(vg_device_allocate(device, N * sizeof *array, (void **)&array) == VG_OK);
+    CLAIM(vg_device_zero(device, array, N * sizeof *array) == VG_OK);
+    vg_status status = VG_OK;
+    for (int step = 1; step <= 1000 && status == VG_OK; step++) {
+        vg_group_at(group, step);
+        if (step == 2) CLAIM(vg_device_record_begin(device) == VG_OK);
+        if (step <= 2) {
+            CLAIM(vg_group_all_reduce(group, "gradients", array, N, VG_F32) == VG_OK);
+            CLAIM(vg_group_join(group) == VG_OK);
+        }
+        if (step == 2) CLAIM(vg_device_record_end(device, &recording) == VG_OK);
+        if (step >= 2) CLAIM(vg_device_replay(device, recording) == VG_OK);
+        status = vg_group_synchronize(group);
+        if (step == 5 && place->rank == 1) raise(SIGKILL);
+    }
+    CLAIM_FAILS(status, VG_ERR_PEER, "rank 1");
+    CLAIM(stand_in_nccl_state.aborted == 0); /* on its way */
+    vg_recording_destroy(device, recording);
+    vg_device_release(device, array, N * sizeof *array);
+    return close_all(status, false);
+}
+
 /* Killed: known at once, long before the timeout. */
 static void test_lost(void **state)
 {
@@ -246,6 +275,7 @@ static void test_lost(void **state)
     ranks_run(3, lost, &(ranks_options){.unopened = true, .lost = 1});
     assert_true(ranks_now() - began <= 10 * ranks_patience());
     unsetenv("TEST_LOST");
+    ranks_run(3, lost_recorded, &(ranks_options){.unopened = true, .lost = 1});
 }
 
 static vg_status hangs(vg_group *none, const vg_place *place)

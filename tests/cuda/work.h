@@ -16,6 +16,9 @@ bool queue_work(CUstream_st *stream, double ms, std::function<void()> run);
 /* The same for work that may have to wait for another process: it is asked again until it returns true. */
 bool queue_waiting_work(CUstream_st *stream, double ms, std::function<bool()> run);
 
+/* Whether what the stream is given now is kept for a graph, and not run. */
+bool is_captured(CUstream_st *stream);
+
 /* The GPU that this process has chosen. */
 int current_device();
 } // namespace emu
