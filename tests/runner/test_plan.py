@@ -207,6 +207,8 @@ def formulas():
                 near(row["cost"], 2 * R * row["run"] / 3600)
                 # Compute is at least what the FLOP take.
                 assert row["forward"] + row["backward"] >= told["flop"]["segment"]["all"] * share / 50e12 * (1 - 1e-12), row
+        # A bucket holds a matrix at least, of which there are 3 in convolutions, 4 a layer and 2 in the head.
+        assert plan(PAPER, "parallel.bucket_mib=0.001", "plan.gpus=2")["plan"]["buckets"] == 3 + 2 * 4 + 2 + 1
         # A second micro-batch costs time and hides nothing more.
         halves = plan(PAPER, "train.micro_batch=16", *RATES, "plan.gpus=1")["plan"]
         assert halves["micro_batch"] == 16 and halves["memory"]["activations"] < told["same_batch"][0]["memory"]["activations"]
@@ -288,6 +290,7 @@ def words():
         bad(["train.batch_sise", "'batch_size'"], "train.batch_sise=3")
         bad(["plan.peak_tflops", "bf16"], "plan.gpu=cpu", "precision=bf16")
         bad(["heads", "256"], "model.heads=3")
+        bad(["data.seconds", "plan.sample_rate"], "data.seconds=3600", "plan.sample_rate=1000")
         run("pretrain", "--plan", expect=2, says="which YAML file")
         run("pretrain", "nothing.yaml", "--plan", expect=2, says="nothing.yaml")
         run("finetune", PAPER, "--plan", expect=2, says="--plan")

@@ -70,7 +70,8 @@ static void add_collectives(const vg_plan_case *asked, double last_backward, vg_
     const bool sharded = asked->experiment->parallel.shard_optimizer;
     if (R == 1) return;
     const double most = asked->experiment->parallel.bucket_mib * (1 << 20);
-    const double k = fmax(1, ceil(e->memory.gradients / most)), bytes = e->memory.gradients / k;
+    const double k = fmax(1, fmin(ceil(e->memory.gradients / most), (double)asked->matrices));
+    const double bytes = e->memory.gradients / k;
     const double one = sharded ? half_ring(rates, R, bytes) : all_reduce(rates, R, bytes);
     /* Vectors; the loss, its count and whether to stop. */
     const double small = all_reduce(rates, R, 0) + all_reduce(rates, R, 24);

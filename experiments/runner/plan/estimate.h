@@ -27,6 +27,7 @@ typedef struct vg_plan_case {
     const vg_model_options *model; /* its max_batch and optimizer_ranks are set here, from the case */
     const vg_plan_rates *rates;
     const vg_plan_data *data;
+    int64_t matrices; /* of the model: no bucket is smaller than one */
     int64_t gpus, batch;
 } vg_plan_case;
 

@@ -95,8 +95,14 @@ static vg_status find_data(const vg_experiment *e, const vg_plan_options *option
         if (!vg_path_exists(e->data.stores.items[i])) missing = e->data.stores.items[i];
     if (options->plan.segments == VG_NULL_INT && !missing) return read_stores(e, model, data);
     VG_TRY(vg_setup_model(e, NULL, VG_HEAD_RECONSTRUCTION, model));
-    model->config.segment_length = llround(e->data.seconds * options->plan.sample_rate);
-    VG_TRY(vg_model_config_check(&model->config));
+    const double length = e->data.seconds * options->plan.sample_rate;
+    if (!(length >= 1 && length <= 1 << 20))
+        return vg_fail(
+            VG_ERR_CONFIG,
+            "data.seconds is %g, at %g samples a second (plan.sample_rate) a segment of %g samples; a "
+            "model takes 1 to 1048576",
+            e->data.seconds, options->plan.sample_rate, length);
+    model->config.segment_length = llround(length);
     *data = (vg_plan_data){0};
     if (options->plan.segments != VG_NULL_INT)
         take_stated(e, options, model->config.segment_length, data);
@@ -134,17 +140,19 @@ vg_status vg_plan_run(const vg_experiment *experiment, const vg_plan_options *op
     VG_TRY_OUT(find_data(experiment, options, &r.model, &r.data));
     r.model.dtype = r.rates.dtype;
     r.model.training = true;
+    r.model.max_batch = 1;
+    VG_TRY_OUT(vg_plan_count_parameters(&r.model, &r.parameters));
     const vg_plan_case chosen = {.experiment = experiment,
                                  .model = &r.model,
                                  .rates = &r.rates,
                                  .data = &r.data,
+                                 .matrices = r.parameters.matrices,
                                  .gpus = options->plan.gpus,
                                  .batch = experiment->train.batch_size};
     VG_TRY_OUT(vg_plan_estimate_make(&chosen, &r.chosen));
     VG_TRY_OUT(fill_tables(&r, &chosen));
     r.model.max_batch = r.chosen.micro;
     r.model.optimizer_ranks = experiment->parallel.shard_optimizer ? (int)options->plan.gpus : 1;
-    VG_TRY_OUT(vg_plan_count_parameters(&r.model, &r.parameters));
     VG_TRY_OUT(
         vg_plan_largest_batch(&r.model, r.rates.memory_size - r.chosen.memory.corpus, &r.largest_micro));
     r.segment = vg_plan_count_work(&r.model, &r.rates, 1, experiment->train.freeze_encoder);

@@ -32,6 +32,7 @@ static vg_status count_one(const vg_parameter *parameter, void *context)
     while (strncmp(parameter->name, parts[part].prefix, strlen(parts[part].prefix)) != 0) part++;
     sums->part[part] += count;
     sums->total += count;
+    sums->matrices += parameter->decay;
     return VG_OK;
 }
 

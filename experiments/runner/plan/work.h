@@ -23,7 +23,8 @@ const char *vg_plan_part_name(vg_plan_part part);
 
 typedef struct vg_plan_parameters {
     int64_t part[VG_PLAN_PARTS], total;
-    int64_t padded; /* elements of a slab, gaps between the tensors included */
+    int64_t matrices; /* tensors among them; the others are vectors */
+    int64_t padded;   /* elements of a slab, gaps between the tensors included */
 } vg_plan_parameters;
 VG_NODISCARD vg_status vg_plan_count_parameters(const vg_model_options *model, vg_plan_parameters *out);
 
