@@ -8,7 +8,7 @@ import sys
 import time
 
 from hosts import private_machine, processes
-from program import VAGUS, Folder, lines, read, synth, tiny
+from program import SANITIZED, VAGUS, Folder, lines, read, synth, tiny
 from ranks import run_ranks, same_bits
 from slurm import Slurm, need_slurm
 
@@ -16,7 +16,8 @@ need_slurm()
 private_machine(root=True)
 
 SCRIPT = os.path.abspath(os.environ["VAGUS_SOURCE"] + "/docker/cluster/slurm.sbatch")
-RUN = ["pretrain", "tiny.yaml", "train.epochs=5", "checkpoint.every_steps=10", "threads=1", "parallel.timeout=30"]
+RUN = ["pretrain", "tiny.yaml", f"train.epochs={3 if SANITIZED else 5}", "checkpoint.every_steps=10", "threads=1",
+       "parallel.timeout=30"]
 
 
 def steps(folder):

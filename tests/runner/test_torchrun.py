@@ -8,13 +8,14 @@ import sys
 import time
 
 from hosts import forget_starters, processes
-from program import VAGUS, Folder, lines, skip, synth, tiny
+from program import SANITIZED, VAGUS, Folder, lines, skip, synth, tiny
 from ranks import run_ranks, same_bits
 
 if importlib.util.find_spec("torch") is None:
     skip("no PyTorch (docker/install-packages.sh test)")
 
-RUN = ["pretrain", "tiny.yaml", "train.epochs=5", "checkpoint.every_steps=10", "threads=1", "parallel.timeout=30"]
+RUN = ["pretrain", "tiny.yaml", f"train.epochs={3 if SANITIZED else 5}", "checkpoint.every_steps=10", "threads=1",
+       "parallel.timeout=30"]
 
 
 def torchrun(*words):

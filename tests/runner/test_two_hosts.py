@@ -16,10 +16,10 @@ except ImportError:
     skip("no python3-yaml (docker/install-packages.sh test)")
 private_machine(root=False)
 
-SLOW = 10 if SANITIZED else 1
+SLOW = 4 if SANITIZED else 1
 TIMEOUT = 4 * SLOW
-RUN = ["pretrain", "tiny.yaml", "train.epochs=5", "checkpoint.every_steps=10", "threads=1", f"parallel.timeout={TIMEOUT}",
-       f"parallel.start_timeout={30 * SLOW}"]
+RUN = ["pretrain", "tiny.yaml", f"train.epochs={3 if SANITIZED else 5}", "checkpoint.every_steps=10", "threads=1",
+       f"parallel.timeout={TIMEOUT}", f"parallel.start_timeout={30 * SLOW}"]
 MASTER = "10.97.3.1:29400"
 
 
