@@ -37,7 +37,7 @@ struct vg__pipeline {
     vg_import_report *report;
     vg__ratings ratings;
     vg__csv subjects;
-    double *values; /* [ratings.count] of the record at hand */
+    double *values; /* of the record at hand: [importer->rating_count], then [ratings.count] */
     double rates[MAX_RATES];
     int rate_count;
     double lowest_limit;          /* the lowest upper edge that had to be used; INFINITY when none */
@@ -331,7 +331,9 @@ vg_status vg__pipeline_add(vg__pipeline *pipeline, const vg__raw *raw)
     const char *subject = fields.subject, *units = *options->units ? options->units
                                                    : raw->units    ? raw->units
                                                                    : "";
-    status = vg__ratings_look_up(&pipeline->ratings, &fields, pipeline->values);
+    const int known = pipeline->importer->rating_count;
+    for (int i = 0; i < known; i++) pipeline->values[i] = raw->ratings ? raw->ratings[i] : NAN;
+    status = vg__ratings_look_up(&pipeline->ratings, &fields, pipeline->values + known);
     if (status != VG_OK) return vg__pipeline_reject(pipeline, vg_context(status, "%s", raw->file), raw->file);
     if (!(raw->rate >= SLOWEST_HZ) || !isfinite(raw->rate))
         return vg__pipeline_exclude(pipeline, VG_ERR_DATA, raw->file, subject, NAN,
@@ -394,8 +396,9 @@ static void source_name(const vg__pipeline *pipeline, const char *source, char *
 {
     char path[4096];
     struct stat info;
-    if (*pipeline->options->source) {
-        snprintf(name, size, "%s", pipeline->options->source);
+    const char *given = *pipeline->options->source ? pipeline->options->source : pipeline->importer->set;
+    if (given) {
+        snprintf(name, size, "%s", given);
         return;
     }
     bool folder = stat(source, &info) == 0 && S_ISDIR(info.st_mode);
@@ -441,8 +444,8 @@ static vg_status describe(vg__pipeline *pipeline, const char *first_source)
                           .filter_zero_phase = filtered,
                           .resampling = resampled ? "soxr very high quality" : "none",
                           .polarity = polarity,
-                          .licence = options->licence,
-                          .citation = options->citation,
+                          .licence = *options->licence ? options->licence : pipeline->importer->licence,
+                          .citation = *options->citation ? options->citation : pipeline->importer->citation,
                           .importer = importer};
     VG_TRY(vg_store_writer_describe(pipeline->writer, &info));
     if (pipeline->upside_down[0])
@@ -490,14 +493,15 @@ vg_status vg__pipeline_run(const vg__importer *importer, const char *const *sour
     VG_TRY_OUT(check_options(options));
     VG_TRY_OUT(vg__ratings_read(options->rating, options->labels, options->label_names, &pipeline.ratings));
     if (*options->subjects) VG_TRY_OUT(vg__csv_read(options->subjects, &pipeline.subjects));
-    int columns = pipeline.ratings.count;
+    const int known = importer->rating_count, columns = known + pipeline.ratings.count;
     names = malloc((size_t)(columns + 1) * sizeof *names);
     pipeline.values = malloc((size_t)(columns + 1) * sizeof *pipeline.values);
     if (!names || !pipeline.values) {
         status = vg_fail(VG_ERR_MEMORY, "no memory for %d columns of ratings", columns);
         goto out;
     }
-    for (int i = 0; i < columns; i++) names[i] = pipeline.ratings.rating[i].name;
+    for (int i = 0; i < columns; i++)
+        names[i] = i < known ? importer->rating_names[i] : pipeline.ratings.rating[i - known].name;
     VG_TRY_OUT(vg_store_writer_create(out, overwrite, names, columns, &pipeline.writer));
     VG_TRY_OUT(importer->import(&pipeline, sources, count));
     if (report->recordings == 0) {

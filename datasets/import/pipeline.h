@@ -18,6 +18,7 @@ typedef struct vg__raw {
     const char *units; /* V, mV, uV, µV, nV; the option `units` overrules it */
     double *samples;   /* [count], NaN = missing */
     int64_t count;
+    const double *ratings; /* [rating_count] of the importer, NaN = missing; NULL: none */
 } vg__raw;
 
 /* One format. `import` returns an error only if nothing can go on: what concerns one record goes through
@@ -26,6 +27,11 @@ typedef struct vg__importer {
     const char *name, *reads, *version;
     bool file_is_set; /* a file holds many recordings, so it is the file that names the data set, not its
                          folder */
+    const char *const *rating_names; /* [rating_count]: columns that the format itself knows; those of the
+                                        options come behind them */
+    int rating_count;
+    const char *set, *licence, *citation; /* of a format that is one data set: what the options of these names
+                                             (set: `source`) are unless given; else NULL */
     vg_status (*import)(vg__pipeline *pipeline, const char *const *sources, int count);
 } vg__importer;
 
