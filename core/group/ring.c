@@ -122,11 +122,15 @@ vg_status vg__ring_open(vg__ring *ring, vg_group *group)
     greeting answer;
 
     vg__wire_end end = vg__wire_connect(member->address, member->port, deadline, alarm, &ring->next);
-    if (end == VG__WIRE_FAILED)
-        return vg_fail(VG_ERR_PEER,
-                       "cannot connect to rank %d (%s) at %s port %d: %s. Ranks must be able to reach each "
-                       "other at any port (a firewall?)",
-                       next, member->host, member->address, member->port, vg__wire_word(end));
+    if (end == VG__WIRE_FAILED) {
+        char how[256];
+        snprintf(how, sizeof how,
+                 "it cannot be reached at %s port %d (%s). Ranks must be able to connect to each other at "
+                 "any port",
+                 member->address, member->port, vg__wire_word(end));
+        VG_TRY(vg__worker_look(group));
+        return vg__watch_blame(group->watch, next, doing, how);
+    }
     if (end == VG__WIRE_DONE) end = vg__wire_send(ring->next, &words, sizeof words, deadline, alarm);
     if (end != VG__WIRE_DONE) return vg__ring_broken(group, next, doing, end);
     VG_TRY(wait_for_previous(ring, group, deadline));

@@ -2,7 +2,6 @@
  * forked ranks. With the name of a transport: as one of the ranks that mpirun started, over what `auto` takes
  * there, which must be that (test_group_mpi.sh). */
 #include <dirent.h>
-#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -280,11 +279,35 @@ static vg_status no_allocation(vg_group *group, const vg_place *place)
         CLAIM(vg_group_join(group) == VG_OK);
         if (step > 2) CLAIM(atomic_load(&allocations) == before);
     }
+    /* words that come from other ranks allocate: not before all have counted */
+    CLAIM(vg_group_all_reduce(group, "the end", a, 1, VG_F32) == VG_OK && vg_group_join(group) == VG_OK);
     free(a);
     return VG_OK;
 }
 
-static const ranks_body bodies[] = {every_size, in_order, same_bits, words, arguments, no_allocation};
+/* A collective is queued at once, whoever is missing, and only join waits. */
+static vg_status beside(vg_group *group, const vg_place *place)
+{
+    enum { N = 1000003 };
+    float *a = calloc(N, sizeof *a);
+    CLAIM(a);
+    double sums[1] = {0};
+    CLAIM(vg_group_sum(group, "together", sums, 1) == VG_OK);
+    if (place->rank == 1) usleep(600000);
+    const double called = ranks_now();
+    a[0] = 1;
+    CLAIM(vg_group_all_reduce(group, "beside", a, N, VG_F32) == VG_OK);
+    const double queued = ranks_now();
+    CLAIM(vg_group_join(group) == VG_OK);
+    const double joined = ranks_now();
+    CLAIM(a[0] == (float)place->size && a[1] == 0);
+    CLAIM(queued - called < 0.2 * ranks_patience());
+    if (place->size > 1 && place->rank != 1) CLAIM(joined - queued > 0.2);
+    free(a);
+    return VG_OK;
+}
+
+static const ranks_body bodies[] = {every_size, in_order, same_bits, words, arguments, no_allocation, beside};
 
 static vg_status all_bodies(vg_group *group, const vg_place *place)
 {
@@ -329,34 +352,6 @@ static void test_alone(void **state)
     vg_device_destroy(device);
 }
 
-/* A transport that cannot be is refused before anybody waits for anybody. */
-static void test_choice(void **state)
-{
-    (void)state;
-    vg_place place = {.starter = VG_STARTER_LAUNCH, .size = 2, .local_size = 2, .listener = -1, .ports = 1};
-    vg_group *group;
-    snprintf(place.master, sizeof place.master, "127.0.0.1");
-    assert_fails(vg_group_open(&place, &(vg_group_options){.transport = "pigeon"}, &group), VG_ERR_CONFIG,
-                 "no transport 'pigeon'");
-    assert_null(group);
-    assert_fails(vg_group_open(&place, &(vg_group_options){.transport = "mpi"}, &group), VG_ERR_CONFIG,
-                 "for ranks that mpirun has started, not vagus launch");
-    assert_fails(vg_group_open(&place, &(vg_group_options){.transport = "nccl"}, &group), VG_ERR_CONFIG,
-                 "these lie in the host's memory");
-    vg_device gpu = {.ops = &(const vg_device_ops){.name = "cuda"}};
-    assert_fails(vg_group_open(&place, &(vg_group_options){.transport = "tcp", .device = &gpu}, &group),
-                 VG_ERR_CONFIG, "these lie on cuda");
-    place.starter = VG_STARTER_MPIRUN;
-    place.master[0] = 0;
-    setenv("VAGUS_MPI_LIBRARIES", "none", 1); /* which else could tell */
-    assert_fails(vg_group_open(&place, &(vg_group_options){.transport = "tcp"}, &group), VG_ERR_CONFIG,
-                 "mpirun does not tell the ranks where rank 0 is");
-    unsetenv("VAGUS_MPI_LIBRARIES");
-    char text[256];
-    assert_ok(vg_group_find("tcp", text, sizeof text));
-    assert_fails(vg_group_find("pigeon", text, sizeof text), VG_ERR_CONFIG, "pigeon");
-}
-
 /* Once more with counts that take many calls of MPI each. */
 static vg_status all_of_mpi(vg_group *group, const vg_place *place)
 {
@@ -377,7 +372,6 @@ int main(int argc, char **argv)
         return has ? 0 : 1;
     }
     if (argc == 2) return ranks_be_of_mpirun(argv[1], 60, all_of_mpi);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_alone), cmocka_unit_test(test_choice),
-                                       cmocka_unit_test(test_sizes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_alone), cmocka_unit_test(test_sizes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,19 +97,46 @@ static void test_what_was_wrong(void **state)
     free(folder);
 }
 
+/* MPI has places of its own, and CUDA's mean nothing to it. */
+static void test_families(void **state)
+{
+    (void)state;
+    static const char *const homes[] = {"MPI_HOME", "OPAL_PREFIX"};
+    vg__function functions[2];
+    vg__library library;
+    for (int i = 0; i < 2; i++) {
+        char *folder = support_temp_dir();
+        place(folder, "lib", SAMPLE_WHOLE);
+        setenv("CUDA_HOME", folder, 1);
+        assert_fails(vg__library_open_of(&vg__library_mpi, soname, names, functions, 2, &library),
+                     VG_ERR_NOT_FOUND, "name its folder in VAGUS_MPI_LIBRARIES");
+        unsetenv("CUDA_HOME");
+        setenv(homes[i], folder, 1);
+        assert_ok(vg__library_open_of(&vg__library_mpi, soname, names, functions, 2, &library));
+        vg__library_close(&library);
+        setenv("VAGUS_MPI_LIBRARIES", "none", 1);
+        assert_fails(vg__library_open_of(&vg__library_mpi, soname, names, functions, 2, &library),
+                     VG_ERR_NOT_FOUND, "VAGUS_MPI_LIBRARIES is none");
+        unsetenv("VAGUS_MPI_LIBRARIES");
+        unsetenv(homes[i]);
+        free(folder);
+    }
+}
+
 static int setup(void **state)
 {
     (void)state;
-    static const char *const variables[] = {"VAGUS_CUDA_LIBRARIES", "CUDA_HOME", "VIRTUAL_ENV",
-                                            "CONDA_PREFIX"};
+    static const char *const variables[] = {"VAGUS_CUDA_LIBRARIES", "CUDA_HOME",           "VIRTUAL_ENV",
+                                            "CONDA_PREFIX",         "VAGUS_MPI_LIBRARIES", "MPI_HOME",
+                                            "OPAL_PREFIX"};
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) unsetenv(variables[i]);
     return 0;
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_places),
-                                       cmocka_unit_test(test_the_first_that_will_do),
-                                       cmocka_unit_test(test_what_was_wrong)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_places), cmocka_unit_test(test_the_first_that_will_do),
+        cmocka_unit_test(test_what_was_wrong), cmocka_unit_test(test_families)};
     return cmocka_run_group_tests(tests, setup, NULL);
 }
