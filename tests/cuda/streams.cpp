@@ -9,29 +9,15 @@
 
 #include "tests/cuda/block.h"
 #include "tests/cuda/emu.h"
+#include "tests/cuda/graphs.h"
 #include "tests/cuda/memory.h"
 #include "tests/cuda/work.h"
 
+using emu::Capture;
 using emu::Progress;
 
 namespace
 {
-/* A piece of a graph, which runs after those that it names. */
-struct Node {
-    double ms;
-    std::function<Progress()> run;
-    std::vector<size_t> after;
-};
-
-/* What is kept while streams capture: the one that began, and those that joined it by waiting for an event.
- */
-struct Capture {
-    cudaStream_t origin;
-    std::set<cudaStream_t> members;
-    std::vector<Node> nodes;
-    bool spoilt = false; /* by a call that a capture forbids */
-};
-
 struct Work {
     double ms = 0;
     std::function<Progress()> run;
@@ -39,13 +25,6 @@ struct Work {
     uint64_t version = 0;
 };
 } // namespace
-
-struct CUgraph_st {
-    std::vector<Node> nodes;
-};
-struct CUgraphExec_st {
-    std::shared_ptr<const std::vector<Node>> nodes;
-};
 
 struct CUstream_st {
     std::deque<Work> queue;
@@ -71,46 +50,6 @@ int events_alive;
 double now; /* in ms: what has run, one kernel a millisecond, so that measurements can be told what to find */
 cudaError_t last_error;
 
-/* One launch of a graph: its nodes in a random order that their dependencies allow. */
-class Launch
-{
-  public:
-    explicit Launch(std::shared_ptr<const std::vector<Node>> all) : nodes(std::move(all))
-    {
-        for (size_t i = 0; i < nodes->size(); i++) {
-            waits_for.push_back((*nodes)[i].after.size());
-            if (!waits_for[i]) ready.push_back(i);
-        }
-        then.resize(nodes->size());
-        for (size_t i = 0; i < nodes->size(); i++)
-            for (size_t before : (*nodes)[i].after) then[before].push_back(i);
-    }
-
-    /* Runs one node. */
-    Progress step()
-    {
-        if (ready.empty()) return Progress::whole;
-        const size_t first = emu::random_below((unsigned)ready.size());
-        for (size_t i = 0; i < ready.size(); i++) {
-            const size_t at = (first + i) % ready.size(), number = ready[at];
-            const Progress progress = *emu::failure() ? Progress::whole : (*nodes)[number].run();
-            if (progress == Progress::none) continue;
-            if (progress == Progress::some) return progress;
-            now += (*nodes)[number].ms;
-            ready.erase(ready.begin() + (ptrdiff_t)at);
-            for (size_t next : then[number])
-                if (--waits_for[next] == 0) ready.push_back(next);
-            return ready.empty() ? Progress::whole : Progress::some;
-        }
-        return Progress::none;
-    }
-
-  private:
-    std::shared_ptr<const std::vector<Node>> nodes;
-    std::vector<size_t> waits_for, ready;
-    std::vector<std::vector<size_t>> then;
-};
-
 bool may_run(cudaStream_t stream)
 {
     if (stream->queue.empty()) return false;
@@ -134,7 +73,7 @@ Outcome run_one()
         const Progress progress = *emu::failure() || !work.run ? Progress::whole : work.run();
         if (progress == Progress::none) continue;
         if (progress == Progress::some) return Outcome::ran;
-        now += work.ms;
+        emu::spend(work.ms);
         stream->queue.pop_front();
         return Outcome::ran;
     }
@@ -159,23 +98,6 @@ template <class Condition> cudaError_t run_until(Condition done, long most = -1)
         emu::device_close();
     }
     return *emu::failure() ? emu::noted(cudaErrorLaunchFailure) : cudaSuccess;
-}
-
-/* Every node that the capturing stream's next one would come after, at any remove. */
-size_t count_before(const Capture &capture, const std::vector<size_t> &latest)
-{
-    std::vector<bool> seen(capture.nodes.size(), false);
-    std::vector<size_t> open = latest;
-    size_t count = 0;
-    while (!open.empty()) {
-        const size_t number = open.back();
-        open.pop_back();
-        if (seen[number]) continue;
-        seen[number] = true;
-        count++;
-        open.insert(open.end(), capture.nodes[number].after.begin(), capture.nodes[number].after.end());
-    }
-    return count;
 }
 
 cudaError_t spoil(Capture &capture, cudaError_t code)
@@ -207,6 +129,11 @@ cudaError_t join(cudaStream_t stream, cudaEvent_t event)
 
 namespace emu
 {
+void spend(double ms)
+{
+    now += ms;
+}
+
 cudaError_t noted(cudaError_t code)
 {
     if (code != cudaSuccess) last_error = code;
@@ -425,7 +352,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out)
     if (!streams.count(stream) || !stream->capture) return emu::noted(cudaErrorInvalidValue);
     std::shared_ptr<Capture> capture = stream->capture;
     if (capture->origin != stream) return spoil(*capture, cudaErrorStreamCaptureUnmatched);
-    const bool joined = count_before(*capture, stream->latest) == capture->nodes.size();
+    const bool joined = capture->count_before(stream->latest) == capture->nodes.size();
     for (cudaStream_t member : capture->members) {
         member->capture = nullptr;
         member->latest.clear();
@@ -442,33 +369,6 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *
     *out = !stream->capture          ? cudaStreamCaptureStatusNone
            : stream->capture->spoilt ? cudaStreamCaptureStatusInvalidated
                                      : cudaStreamCaptureStatusActive;
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long flags)
-{
-    (void)flags;
-    *out = new CUgraphExec_st{std::make_shared<const std::vector<Node>>(graph->nodes)};
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphDestroy(cudaGraph_t graph)
-{
-    delete graph;
-    return cudaSuccess;
-}
-
-/* One piece of the stream's work, which stays in front until its last node has run. */
-cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
-{
-    if (emu::forbidden()) return emu::noted(cudaErrorStreamCaptureUnsupported);
-    auto launch = std::make_shared<Launch>(exec->nodes);
-    return emu::queue(stream, 0, [=] { return launch->step(); });
-}
-
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
-{
-    delete exec;
     return cudaSuccess;
 }
 

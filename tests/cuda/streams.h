@@ -22,6 +22,9 @@ cudaError_t queue(cudaStream_t stream, double ms, std::function<Progress()> run)
 /* The same for work that waits for nobody. */
 cudaError_t queue(cudaStream_t stream, std::function<void()> run);
 
+/* Emulated time goes by. */
+void spend(double ms);
+
 int streams_held();
 int events_held();
 } // namespace emu
