@@ -84,7 +84,7 @@ static vg_status killed(vg_group *group, const vg_place *place)
     interfere(SIGKILL, place->rank);
     const vg_status status = train(group, 1, 1 << 30);
     CLAIM(status == VG_ERR_PEER);
-    claim_lost(group, started, 3 * ranks_patience(), "lost");
+    claim_lost(group, started, 5 * ranks_patience(), "lost");
     return status;
 }
 
@@ -145,7 +145,7 @@ static vg_status fails_alone(vg_group *group, const vg_place *place)
     char text[128];
     snprintf(text, sizeof text, "rank 1 (%s) failed: segment 17 of ecg.h5 is not finite", host());
     CLAIM_FAILS(status, VG_ERR_DATA, text);
-    CLAIM(ranks_now() - started < 3 * ranks_patience());
+    CLAIM(ranks_now() - started < 5 * ranks_patience());
     claim_sticky(group, VG_ERR_DATA);
     return status;
 }
