@@ -700,7 +700,8 @@ static bool plain_safe(const char *text)
     if (text[length - 1] == ' ' || text[length - 1] == ':') return false;
     for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
         if (*at < 0x20 || *at >= 0x7f || strchr(",[]{}\"'", *at)) return false;
-        if (*at == ':' && at[1] == ' ') return false;
+        /* In a flow list libyaml ends a plain text at ":?" too. */
+        if (*at == ':' && (at[1] == ' ' || at[1] == '?')) return false;
         if (*at == '#' && at != (const unsigned char *)text && at[-1] == ' ') return false;
     }
     return true;

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Writes the seeds of the fuzzers into corpus/NAME/: small files of each format, as good as they come, so that a
+search begins inside the parsers. `seeds.py NAME ...` writes those alone. Crashing inputs that were found stand
+beside them as found-*, and are not made by this."""
+import json
+import pathlib
+import struct
+import sys
+
+HERE = pathlib.Path(__file__).parent
+MAKERS = {}
+
+
+def maker(function):
+    MAKERS[function.__name__[5:]] = function
+    return function
+
+
+@maker
+def make_json():
+    yield "object", b'{"step": 12, "loss": [0.5, null, -1e-3], "a": {"b": true, "c": "\\u00e9\\n"}}'
+    yield "array", b'[1, 2.5e300, "x", [], {}, false]'
+    yield "number", b"9007199254740993"
+
+
+@maker
+def make_tables():
+    yield "labels", b"rhythm:N=0,A=1,~=3\n\n---\nrecord,rhythm,score\na1,N,3\na2,A,2.5\n# c\na3,~,\n"
+    yield "quoted", b'task@trial:rest=0,count=1;who@subject\nS{subject}_{trial}-{}.{record}\n---\na1,"x ""y""",2\na2,"p,q",3\n'
+    yield "pattern", b"task@trial:2=5\nS{subject}_{trial}-a.{stimulus}"
+
+
+def safetensors(tensors, body, metadata=None):
+    header = {name: {"dtype": dtype, "shape": shape, "data_offsets": span} for name, dtype, shape, span in tensors}
+    if metadata:
+        header["__metadata__"] = metadata
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + body
+
+
+@maker
+def make_safetensors():
+    yield "two", safetensors([("w", "F32", [2, 2], [0, 16]), ("b", "I64", [1], [16, 24])], bytes(24), {"format": "pt"})
+    yield "empty", safetensors([("e", "F16", [0, 3], [0, 0])], b"")
+    yield "scalar", safetensors([("s", "BF16", [], [0, 2])], b"\x80\x3f")
+
+
+@maker
+def make_yaml():
+    yield "run", b'name: x\nseed: 3\noutput_dir: "runs"\ntrain:\n  epochs: 2\n  batch_size: 8\noptimizer: {lr: 1e-3, betas: [0.9, 0.99]}\n'
+    yield "list", b"data:\n  - a\n  - 'b: c'\n  - |\n    two\n    lines\n"
+    yield "plain", b"a: ~\nb: [1, .inf, true]\n\"c\": {}\n"
+
+
+for name in sys.argv[1:] or MAKERS:
+    folder = HERE / "corpus" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, content in MAKERS[name]():
+        (folder / seed).write_bytes(content)
