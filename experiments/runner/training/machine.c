@@ -107,6 +107,20 @@ vg_status vg_machine_share_cores(int threads, vg_group *group)
     return VG_OK;
 }
 
+/* What is said before there is a log, such as why `auto` took the processor: kept for
+ * vg_machine_describe(). */
+static char kept[8][512];
+static int kept_count;
+
+static void keep_sink(vg_log_level level, const char *line, void *context)
+{
+    (void)context;
+    if (level >= VG_LOG_WARN)
+        fprintf(stderr, "vagus: %s: %s\n", level == VG_LOG_WARN ? "warning" : "error", line);
+    else if (kept_count < (int)(sizeof kept / sizeof *kept))
+        snprintf(kept[kept_count++], sizeof *kept, "%s", line);
+}
+
 /* ---- A machine -------------------------------------------------------------------------------------------
  */
 
@@ -117,6 +131,8 @@ vg_status vg_machine_make(const vg_experiment *experiment, vg_machine *out)
     vg_status status;
     *out = (vg_machine){0};
     VG_TRY(vg_place_find(&place));
+    kept_count = 0;
+    if (place.rank == 0) vg_log_set_sink(keep_sink, NULL);
     quieten(&place);
     /* The backends that can be named work on the host's memory. */
     const bool named = strcmp(vg_experiment_choice(experiment, "backend"), "auto") != 0;
@@ -134,6 +150,7 @@ vg_status vg_machine_make(const vg_experiment *experiment, vg_machine *out)
         vg_kernels_create(out->device, vg_experiment_choice(experiment, "backend"), false, &out->kernels));
     out->kernels->tf32 = !strcmp(out->precision, "tf32");
 out:
+    if (place.rank == 0) vg_log_set_sink(NULL, NULL);
     if (status != VG_OK) vg_machine_free(out, status);
     return status;
 }
@@ -141,6 +158,8 @@ out:
 void vg_machine_describe(const vg_machine *machine)
 {
     const vg_place *place = vg_group_place(machine->group);
+    for (int i = 0; i < kept_count; i++) vg_info("%s", kept[i]);
+    kept_count = 0;
     vg_info("device %s, backend %s, precision %s, %d threads", machine->device->model,
             machine->kernels->backend, machine->precision, vg_kernels_threads());
     if (place->size > 1)
