@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 # From outside there may come what belongs to glibc, and nothing else.
 OF_GLIBC = re.compile(r"(linux-vdso|ld-linux-x86-64|libc|libm|libpthread|libdl|librt|libresolv|libutil|libanl|libmvec)\.so")
 
-nvcc = sys.argv[1]
+nvcc = "".join(sys.argv[1:])  # empty, and by some left out, in a build without CUDA
 if not shutil.which(nvcc):
     print("skipped: no nvcc here")
     sys.exit(77)
