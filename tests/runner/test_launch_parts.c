@@ -625,6 +625,25 @@ static void test_stops(void **state)
     assert_says(err, "before they could save");
     assert_null(strstr(err, "restart"));
 
+    /* The same when a scheduler asks every process by itself. */
+    child = begin(options, "echo $$ > $HERE/pid$RANK; echo ready > $HERE/ready$RANK; exec sleep 30");
+    await_ready(2);
+    int pids[2];
+    for (int rank = 0; rank < 2; rank++) {
+        char name[16];
+        snprintf(name, sizeof name, "pid%d", rank);
+        char *text = awaited(name);
+        pids[rank] = atoi(text);
+        free(text);
+    }
+    kill(child, SIGSTOP); /* so that all of it is there when it looks */
+    for (int rank = 0; rank < 2; rank++) kill(pids[rank], SIGTERM);
+    rest(0.1);
+    kill(child, SIGTERM);
+    kill(child, SIGCONT);
+    assert_int_equal(end(child), PREEMPTED);
+    assert_nobody_left();
+
     /* The user's patience is over. */
     child = begin(options, "trap '' INT; echo ready > $HERE/ready$RANK; while :; do sleep 0.05; done");
     await_ready(2);

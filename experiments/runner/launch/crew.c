@@ -209,9 +209,10 @@ void vg__crew_turn(vg__crew *crew, double until)
     const double wait = fmin(fmax(ceil(1000 * (until - vg__crew_now())), 0), 60000);
     poll(crew->polled, count, (int)wait);
     vg__signals_clear();
-    /* Children before output: what is read after a rank's end is all there is. */
-    if (vg__signals_child()) look_at_children(crew);
+    /* Signals before children: a scheduler may have sent one and the same to everybody. Children before
+     * output: what is read after a rank's end is all there is. */
     look_at_signals(crew);
+    if (vg__signals_child()) look_at_children(crew);
     look_at_clock(crew);
     look_at_output(crew);
 }
