@@ -310,7 +310,7 @@ void *vg__watch_keep(void *argument)
     pthread_mutex_lock(&watch->lock);
     if (end - first + 1 > 64) all = malloc((size_t)(end - first + 1) * sizeof *all);
     if (!all) vg__watch_break(watch, VG_ERR_MEMORY, "no memory to watch %d ranks", watch->size);
-    double next = vg__wire_now();
+    double next = vg__wire_now(), last = next;
     while (all && !(watch->closing && (all_gone(watch) || vg__wire_now() >= watch->close_by))) {
         for (int rank = first; rank < end; rank++) {
             vg__link *link = &watch->links[rank];
@@ -333,10 +333,11 @@ void *vg__watch_keep(void *argument)
         for (int rank = first; rank < end; rank++)
             if (all[rank - first + 1].revents) receive_on(watch, rank);
         double now = vg__wire_now();
-        /* a thread that was itself held up (the process was stopped) must not take that for others' silence
-         */
+        /* A thread that was itself held up (the process was stopped), wherever in this loop it was, must not
+         * take that for others' silence. */
         if (now > next + watch->beat)
-            for (int rank = first; rank < end; rank++) watch->links[rank].heard += now - before;
+            for (int rank = first; rank < end; rank++) watch->links[rank].heard += now - last;
+        last = now;
         if (now < next) continue;
         judge(watch, now);
         for (int rank = first; rank < end && !watch->closing; rank++) beat(watch, &watch->links[rank]);

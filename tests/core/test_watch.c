@@ -329,7 +329,7 @@ static void test_continued(void **state)
     for (int rank = 0; rank < 3; rank++) kill(crew.pids[rank], SIGCONT);
     crew_expect_all(&crew, VG_OK, "");
     crew_close(&crew);
-    meet(&crew, 3, 1.6, work_on);
+    meet(&crew, 3, 5, work_on);
     kill(crew.pids[1], SIGSTOP);
     doze(0.8);
     kill(crew.pids[1], SIGCONT);
