@@ -164,7 +164,7 @@ static bool write_table(hid_t group, const char *name, hid_t file_type, hid_t me
 {
     bool written = false;
     hid_t space = H5Screate_simple(rank, dims, NULL), properties = H5Pcreate(H5P_DATASET_CREATE), table = -1;
-    if (space < 0 || properties < 0) goto out;
+    if (space < 0 || properties < 0 || H5Pset_obj_track_times(properties, false) < 0) goto out;
     bool empty = dims[0] == 0 || (rank == 2 && dims[1] == 0);
     if (!empty) {
         hsize_t chunk[2] = {dims[0] < 4096 ? dims[0] : 4096, rank == 2 ? dims[1] : 1};
@@ -284,8 +284,11 @@ static bool write_info(const vg_store_writer *writer)
 static vg_status write_group(const vg_store_writer *writer, const char *name,
                              bool (*write)(const vg_store_writer *, hid_t))
 {
-    hid_t group = H5Gcreate2(writer->file, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t properties = H5Pcreate(H5P_GROUP_CREATE), group = -1;
+    if (properties >= 0 && H5Pset_obj_track_times(properties, false) >= 0)
+        group = H5Gcreate2(writer->file, name, H5P_DEFAULT, properties, H5P_DEFAULT);
     bool written = group >= 0 && write(writer, group);
+    if (properties >= 0) H5Pclose(properties);
     if (!written) {
         vg_status status =
             vg__hdf5_fail(VG_ERR_IO, "%s: the table /%s could not be written to %s; is the disk full?",
@@ -304,9 +307,9 @@ static vg_status create_signal(vg_store_writer *writer)
     vg_status status = VG_OK;
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
     hid_t space = H5Screate_simple(1, &(hsize_t){0}, &(hsize_t){H5S_UNLIMITED});
-    if (properties < 0 || space < 0 || H5Pset_chunk(properties, 1, &(hsize_t){VG_STORE_CHUNK}) < 0 ||
-        H5Pset_shuffle(properties) < 0 || H5Pset_deflate(properties, 1) < 0 ||
-        H5Pset_fletcher32(properties) < 0 ||
+    if (properties < 0 || space < 0 || H5Pset_obj_track_times(properties, false) < 0 ||
+        H5Pset_chunk(properties, 1, &(hsize_t){VG_STORE_CHUNK}) < 0 || H5Pset_shuffle(properties) < 0 ||
+        H5Pset_deflate(properties, 1) < 0 || H5Pset_fletcher32(properties) < 0 ||
         (writer->signal = H5Dcreate2(writer->file, "signal", H5T_IEEE_F32LE, space, H5P_DEFAULT, properties,
                                      H5P_DEFAULT)) < 0)
         status = vg__hdf5_fail(VG_ERR_IO, "%s: the dataset /signal could not be created", writer->temporary);
@@ -316,18 +319,20 @@ static vg_status create_signal(vg_store_writer *writer)
 }
 
 /* The format of HDF5 1.10 rather than the oldest one: every piece of metadata in it carries a checksum, so a
- * damaged file is noticed. HDF5's own file locking is off: a store is never written in place, and the locks
- * fail on some network file systems. */
+ * damaged file is noticed. No times are kept in it: the same recordings make the same bytes. HDF5's own file
+ * locking is off: a store is never written in place, and the locks fail on some network file systems. */
 static vg_status create_file(vg_store_writer *writer)
 {
-    hid_t access_list = H5Pcreate(H5P_FILE_ACCESS);
-    if (access_list < 0 || H5Pset_libver_bounds(access_list, H5F_LIBVER_V110, H5F_LIBVER_V110) < 0 ||
+    hid_t access_list = H5Pcreate(H5P_FILE_ACCESS), properties = H5Pcreate(H5P_FILE_CREATE);
+    vg_status status = VG_OK;
+    if (access_list < 0 || properties < 0 || H5Pset_obj_track_times(properties, false) < 0 ||
+        H5Pset_libver_bounds(access_list, H5F_LIBVER_V110, H5F_LIBVER_V110) < 0 ||
         H5Pset_file_locking(access_list, false, true) < 0 ||
-        (writer->file = H5Fcreate(writer->temporary, H5F_ACC_EXCL, H5P_DEFAULT, access_list)) < 0) {
-        if (access_list >= 0) H5Pclose(access_list);
-        return vg__hdf5_fail(VG_ERR_IO, "%s: cannot be created", writer->temporary);
-    }
-    H5Pclose(access_list);
+        (writer->file = H5Fcreate(writer->temporary, H5F_ACC_EXCL, properties, access_list)) < 0)
+        status = vg__hdf5_fail(VG_ERR_IO, "%s: cannot be created", writer->temporary);
+    if (properties >= 0) H5Pclose(properties);
+    if (access_list >= 0) H5Pclose(access_list);
+    if (status != VG_OK) return status;
     writer->created = true;
     return create_signal(writer);
 }

@@ -44,9 +44,11 @@ extern "C" {
     X(TEXT, units, "", "unit of the samples (V, mV, uV), if the file does not say it or says it wrongly")    \
     X(TEXT, map, "", "hdf5: which dataset or value is what, \"signal=tracings,rate=400,records=exam_id\"")   \
     X(NUMBER, min_seconds, "10", "shorter recordings are left out")                                          \
-    X(NUMBER, min_quality, "0.45", "recordings with a lower signal quality index (0..1) are left out")       \
+    X(NUMBER, min_quality, "0.35", "recordings with a lower signal quality index (0..1) are left out")       \
     X(FLAG, drop_bad, "true", "blank 10 s windows that are flat, weaker than 0.05 mV or above 20 mV")        \
     X(FLAG, flip, "false", "turn recordings whose QRS points down")                                          \
+    X(COUNT, threads, "0",                                                                                   \
+      "recordings worked on at once; 0: one a core. The store is the same for any number")                   \
     X(FLAG, strict, "false", "fail on the first source that cannot be used")
 
 typedef struct vg_import_options {

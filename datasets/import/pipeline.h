@@ -8,15 +8,16 @@
 
 typedef struct vg__pipeline vg__pipeline;
 
-/* One lead of one record. Texts may be NULL for "". `samples` belong to the caller and are changed. */
+/* One lead of one record. Texts may be NULL for "". Everything belongs to the caller, who may free or
+ * change it when the call is over: the samples are copied. */
 typedef struct vg__raw {
     const char *file;    /* for messages and the store's `source` */
     const char *record;  /* looked up in the tables of subjects and labels */
     const char *subject; /* what the format says; NULL = it says nothing and the record is taken */
     const char *session, *trial, *stimulus, *lead;
-    double rate;       /* Hz */
-    const char *units; /* V, mV, uV, µV, nV; the option `units` overrules it */
-    double *samples;   /* [count], NaN = missing */
+    double rate;           /* Hz */
+    const char *units;     /* V, mV, uV, µV, nV; the option `units` overrules it */
+    const double *samples; /* [count], NaN = missing */
     int64_t count;
     const double *ratings; /* [rating_count] of the importer, NaN = missing; NULL: none */
 } vg__raw;
@@ -37,7 +38,10 @@ typedef struct vg__importer {
 
 const vg_import_options *vg__pipeline_options(const vg__pipeline *pipeline);
 
-/* Checks, converts, filters, resamples and writes; excludes what cannot be used. */
+/* Checks, converts, filters, resamples and writes; excludes what cannot be used. The work is done later, by
+ * several threads; what it leads to appears in the order of the calls of this function, of exclude, reject
+ * and warn. An error ends the import; it can be that of an earlier recording. Only the thread that the
+ * importer runs in may call any of these. */
 VG_NODISCARD vg_status vg__pipeline_add(vg__pipeline *pipeline, const vg__raw *raw);
 
 /* Writes down that a record is left out; with `strict` this is the error itself. `status` is the kind of
