@@ -98,6 +98,18 @@ VG_NODISCARD VG_API vg_status vg_store_writer_note(vg_store_writer *writer, cons
 VG_NODISCARD VG_API vg_status vg_store_writer_add(vg_store_writer *writer, const vg_recording *recording,
                                                   const float *samples, const double *ratings);
 
+/* What was measured on recordings before they were stored, kept for baselines and checks: numbers by name,
+ * and the beats. `names` as for ratings; to be called before the first recording. A store whose writer never
+ * calls this has neither table. */
+VG_NODISCARD VG_API vg_status vg_store_writer_features(vg_store_writer *writer, const char *const *names,
+                                                       int count);
+
+/* The numbers [count of features] (NaN = unknown) and beats of the recording that was added last: rising
+ * positions in its samples, fractions allowed, within 0 .. length. A recording without this call has NaN and
+ * no beats. */
+VG_NODISCARD VG_API vg_status vg_store_writer_measured(vg_store_writer *writer, const double *features,
+                                                       const double *beats, int64_t beat_count);
+
 /* Appends a line to the table of exclusions. */
 VG_NODISCARD VG_API vg_status vg_store_writer_exclude(vg_store_writer *writer, const vg_exclusion *exclusion);
 
@@ -135,6 +147,14 @@ VG_API const char *vg_store_rating_name(const vg_store *store, int column);
 VG_API const double *vg_store_ratings(const vg_store *store,
                                       int64_t index);        /* [rating_count], NaN = missing */
 VG_API int64_t vg_store_sample_count(const vg_store *store); /* all recordings together */
+
+/* What was measured before the recording was stored. A store without it has 0 features and no beats. */
+VG_API int vg_store_feature_count(const vg_store *store);
+VG_API const char *vg_store_feature_name(const vg_store *store, int column);
+VG_API const double *vg_store_features(const vg_store *store,
+                                       int64_t index); /* [feature_count], NaN = unknown */
+VG_API bool vg_store_has_beats(const vg_store *store);
+VG_API const double *vg_store_beats(const vg_store *store, int64_t index, int64_t *count); /* NULL: none */
 
 /* The text of a note, NULL when the store has none of that key; and the notes by number. */
 VG_API const char *vg_store_note(const vg_store *store, const char *key);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,6 +36,12 @@ struct vg_store {
     struct column rating_names;
     int rating_count;
     double *ratings;
+    struct column feature_names;
+    int feature_count;
+    double *features;
+    bool has_beats;
+    int64_t *beat_end;
+    double *beats;
     struct note {
         char *key, *value;
     } * notes;
@@ -329,47 +336,101 @@ out:
     return status;
 }
 
-static vg_status read_ratings(vg_store *store)
+/* A table of numbers by recording with a column for each name: /ratings or /features. */
+static vg_status read_columns(vg_store *store, const char *group, struct column *names, int *columns,
+                              double **values)
 {
-    int64_t names = -1, n = store->recording_count;
+    int64_t count = -1, n = store->recording_count;
     hid_t dataset;
     hsize_t dims[2];
     size_t element;
+    char path[32];
     vg_status status = VG_OK;
-    VG_TRY(read_texts(store, "ratings/names", &names, &store->rating_names));
-    if (names > VG_STORE_MAX_RATINGS)
-        return vg_fail(VG_ERR_FORMAT, "%s: %" PRId64 " ratings; a store holds up to %d", store->path, names,
+    snprintf(path, sizeof path, "%s/names", group);
+    VG_TRY(read_texts(store, path, &count, names));
+    if (count > VG_STORE_MAX_RATINGS)
+        return vg_fail(VG_ERR_FORMAT, "%s: %" PRId64 " %s; a store holds up to %d", store->path, count, group,
                        VG_STORE_MAX_RATINGS);
-    store->rating_count = (int)names;
-    for (int i = 0; i < store->rating_count; i++)
-        for (int j = 0; j < i; j++)
-            if (strcmp(vg_store_rating_name(store, i), vg_store_rating_name(store, j)) == 0)
-                return vg_fail(VG_ERR_FORMAT, "%s: the rating %s is named twice", store->path,
-                               vg_store_rating_name(store, i));
-    VG_TRY(open_dataset(store, "ratings/values", 2, H5T_FLOAT, &dataset, dims, &element));
-    if (dims[0] != (hsize_t)n || dims[1] != (hsize_t)names) {
-        status = vg_fail(VG_ERR_FORMAT,
-                         "%s: dataset /ratings/values is %llu x %llu for %" PRId64 " recordings and %" PRId64
-                         " ratings",
-                         store->path, (unsigned long long)dims[0], (unsigned long long)dims[1], n, names);
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t j = 0; j < i; j++)
+            if (strcmp(names->text + (size_t)i * names->step, names->text + (size_t)j * names->step) == 0)
+                return vg_fail(VG_ERR_FORMAT, "%s: /%s names %s twice", store->path, group,
+                               names->text + (size_t)i * names->step);
+    *columns = (int)count;
+    snprintf(path, sizeof path, "%s/values", group);
+    VG_TRY(open_dataset(store, path, 2, H5T_FLOAT, &dataset, dims, &element));
+    if (dims[0] != (hsize_t)n || dims[1] != (hsize_t)count) {
+        status = vg_fail(
+            VG_ERR_FORMAT, "%s: dataset /%s is %llu x %llu for %" PRId64 " recordings and %" PRId64 " names",
+            store->path, path, (unsigned long long)dims[0], (unsigned long long)dims[1], n, count);
         goto out;
     }
-    store->ratings = calloc((size_t)n * (size_t)names + 1, sizeof *store->ratings);
-    if (!store->ratings) {
-        status = vg_fail(VG_ERR_MEMORY, "%s: dataset /ratings/values", store->path);
+    *values = calloc((size_t)n * (size_t)count + 1, sizeof **values);
+    if (!*values) {
+        status = vg_fail(VG_ERR_MEMORY, "%s: dataset /%s", store->path, path);
         goto out;
     }
-    if (names && H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, store->ratings) < 0) {
-        status = vg__hdf5_fail(VG_ERR_FORMAT, "%s: dataset /ratings/values: " DAMAGED, store->path);
+    if (count && H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, *values) < 0) {
+        status = vg__hdf5_fail(VG_ERR_FORMAT, "%s: dataset /%s: " DAMAGED, store->path, path);
         goto out;
     }
-    for (int64_t i = 0; i < n * names && status == VG_OK; i++)
-        if (isinf(store->ratings[i]))
-            status = vg_fail(VG_ERR_FORMAT, "%s: /ratings/values: row %" PRId64 " is infinite in column %s",
-                             store->path, i / names, vg_store_rating_name(store, (int)(i % names)));
+    for (int64_t i = 0; i < n * count && status == VG_OK; i++)
+        if (isinf((*values)[i]))
+            status = vg_fail(VG_ERR_FORMAT, "%s: /%s: row %" PRId64 " is infinite in column %s", store->path,
+                             path, i / count, names->text + (size_t)(i % count) * names->step);
 out:
     H5Dclose(dataset);
     return status;
+}
+
+static vg_status read_ratings(vg_store *store)
+{
+    return read_columns(store, "ratings", &store->rating_names, &store->rating_count, &store->ratings);
+}
+
+/* Beats rise within their recording and lie inside it. */
+static vg_status check_beats(const vg_store *store, int64_t total)
+{
+    int64_t k = 0;
+    for (int64_t i = 0; i < store->recording_count; i++) {
+        double last = -1;
+        if (store->beat_end[i] < k || store->beat_end[i] > total)
+            return vg_fail(VG_ERR_FORMAT,
+                           "%s: /beats/end: row %" PRId64 " is %" PRId64 " of %" PRId64 ": " DAMAGED,
+                           store->path, i, store->beat_end[i], total);
+        for (; k < store->beat_end[i]; k++) {
+            double at = store->beats[k];
+            if (!(at > last && at <= (double)store->recordings[i].length))
+                return vg_fail(VG_ERR_FORMAT,
+                               "%s: /beats/position: row %" PRId64 " is %g, which cannot be: " DAMAGED,
+                               store->path, k, at);
+            last = at;
+        }
+    }
+    return VG_OK;
+}
+
+/* What was measured at import; stores from before that do not have it. */
+static vg_status read_measures(vg_store *store)
+{
+    int64_t total, n = store->recording_count;
+    htri_t features = H5Lexists(store->file, "features", H5P_DEFAULT),
+           beats = H5Lexists(store->file, "beats", H5P_DEFAULT);
+    if (features < 0 || beats < 0)
+        return vg__hdf5_fail(VG_ERR_FORMAT, "%s: its list of groups: " DAMAGED, store->path);
+    if (features)
+        VG_TRY(
+            read_columns(store, "features", &store->feature_names, &store->feature_count, &store->features));
+    if (!beats) return VG_OK;
+    VG_TRY(count_rows(store, "beats/position", H5T_FLOAT, &total));
+    store->beat_end = calloc((size_t)n, sizeof *store->beat_end);
+    store->beats = calloc((size_t)total + 1, sizeof *store->beats);
+    if (!store->beat_end || !store->beats)
+        return vg_fail(VG_ERR_MEMORY, "%s: a table of %" PRId64 " beats", store->path, total);
+    VG_TRY(read_numbers(store, "beats/end", H5T_INTEGER, H5T_NATIVE_INT64, n, store->beat_end));
+    VG_TRY(read_numbers(store, "beats/position", H5T_FLOAT, H5T_NATIVE_DOUBLE, total, store->beats));
+    store->has_beats = true;
+    return check_beats(store, total);
 }
 
 static vg_status read_exclusions(vg_store *store)
@@ -491,6 +552,7 @@ static vg_status read_everything(vg_store *store)
     VG_TRY(read_recordings(store));
     VG_TRY(read_ratings(store));
     VG_TRY(read_exclusions(store));
+    VG_TRY(read_measures(store));
     return read_notes(store);
 }
 
@@ -531,6 +593,10 @@ void vg_store_close(vg_store *store)
         free(store->notes[i].value);
     }
     free(store->notes);
+    free(store->feature_names.text);
+    free(store->features);
+    free(store->beat_end);
+    free(store->beats);
     free(store->rating_names.text);
     free(store->ratings);
     free(store->recordings);
@@ -588,6 +654,38 @@ const double *vg_store_ratings(const vg_store *store, int64_t index)
 {
     VG_ASSERT(index >= 0 && index < store->recording_count);
     return store->ratings + index * store->rating_count;
+}
+
+int vg_store_feature_count(const vg_store *store)
+{
+    return store->feature_count;
+}
+
+const char *vg_store_feature_name(const vg_store *store, int column)
+{
+    VG_ASSERT(column >= 0 && column < store->feature_count);
+    return store->feature_names.text + (size_t)column * store->feature_names.step;
+}
+
+const double *vg_store_features(const vg_store *store, int64_t index)
+{
+    VG_ASSERT(index >= 0 && index < store->recording_count);
+    return store->features ? store->features + index * store->feature_count : NULL;
+}
+
+bool vg_store_has_beats(const vg_store *store)
+{
+    return store->has_beats;
+}
+
+const double *vg_store_beats(const vg_store *store, int64_t index, int64_t *count)
+{
+    VG_ASSERT(index >= 0 && index < store->recording_count);
+    *count = 0;
+    if (!store->has_beats) return NULL;
+    int64_t start = index ? store->beat_end[index - 1] : 0;
+    *count = store->beat_end[index] - start;
+    return store->beats + start;
 }
 
 int64_t vg_store_sample_count(const vg_store *store)

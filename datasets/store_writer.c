@@ -31,6 +31,14 @@ struct vg_store_writer {
     int64_t recording_count, recording_capacity;
     vg_exclusion *exclusions;
     int64_t exclusion_count, exclusion_capacity;
+    char **feature_names;
+    int feature_count;
+    bool measures;                             /* there are tables of features and beats */
+    double *features;                          /* [recording_count, feature_count] */
+    double *beats;                             /* of all recordings one after another */
+    int64_t *beat_end;                         /* [recording_count]: where the beats of each recording end */
+    int64_t measured_count, measured_capacity; /* rows of the two above */
+    int64_t beat_count, beat_capacity;
     vg_store_info info; /* its strings are the writer's own */
     bool described;
     struct note {
@@ -100,7 +108,12 @@ static void free_writer(vg_store_writer *writer)
         free(writer->notes[i].key);
         free(writer->notes[i].value);
     }
+    for (int i = 0; writer->feature_names && i < writer->feature_count; i++) free(writer->feature_names[i]);
     free_info(&writer->info);
+    free(writer->beat_end);
+    free(writer->beats);
+    free(writer->features);
+    free(writer->feature_names);
     free(writer->notes);
     free(writer->exclusions);
     free(writer->recordings);
@@ -234,6 +247,21 @@ static bool write_ratings(const vg_store_writer *writer, hid_t group)
     hsize_t dims[2] = {(hsize_t)writer->recording_count, (hsize_t)writer->rating_count};
     return write_texts(group, "names", writer->rating_names, sizeof(char *), (size_t)writer->rating_count) &&
            write_table(group, "values", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 2, dims, writer->ratings);
+}
+
+static bool write_features(const vg_store_writer *writer, hid_t group)
+{
+    hsize_t dims[2] = {(hsize_t)writer->recording_count, (hsize_t)writer->feature_count};
+    return write_texts(group, "names", writer->feature_names, sizeof(char *),
+                       (size_t)writer->feature_count) &&
+           write_table(group, "values", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 2, dims, writer->features);
+}
+
+static bool write_beats(const vg_store_writer *writer, hid_t group)
+{
+    hsize_t recordings = (hsize_t)writer->recording_count, beats = (hsize_t)writer->beat_count;
+    return write_table(group, "end", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, &recordings, writer->beat_end) &&
+           write_table(group, "position", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1, &beats, writer->beats);
 }
 
 static bool write_exclusions(const vg_store_writer *writer, hid_t group)
@@ -373,22 +401,24 @@ static char *temporary_name(const char *path)
     return name;
 }
 
-static vg_status copy_rating_names(vg_store_writer *writer, const char *const *names, int count)
+/* Copies distinct names of columns; `what` is "rating" or "feature". *copied counts those that were. */
+static vg_status copy_names(const vg_store_writer *writer, const char *what, const char *const *names,
+                            int count, char ***copies, int *copied)
 {
     if (count < 0 || count > VG_STORE_MAX_RATINGS)
-        return vg_fail(VG_ERR_CONFIG, "%s: %d ratings; a store holds up to %d", writer->path, count,
+        return vg_fail(VG_ERR_CONFIG, "%s: %d %ss; a store holds up to %d", writer->path, count, what,
                        VG_STORE_MAX_RATINGS);
-    writer->rating_names = calloc((size_t)count + 1, sizeof *writer->rating_names);
-    if (!writer->rating_names) return vg_fail(VG_ERR_MEMORY, "names of %d ratings", count);
+    *copies = calloc((size_t)count + 1, sizeof **copies);
+    if (!*copies) return vg_fail(VG_ERR_MEMORY, "names of %d %ss", count, what);
     for (int i = 0; i < count; i++) {
         if (!names[i] || !names[i][0] || strlen(names[i]) > VG_STORE_MAX_TEXT)
-            return vg_fail(VG_ERR_CONFIG, "%s: rating %d has no usable name", writer->path, i);
+            return vg_fail(VG_ERR_CONFIG, "%s: %s %d has no usable name", writer->path, what, i);
         for (int j = 0; j < i; j++)
             if (strcmp(names[i], names[j]) == 0)
-                return vg_fail(VG_ERR_CONFIG, "%s: the rating %s is named twice", writer->path, names[i]);
-        writer->rating_names[i] = strdup(names[i]);
-        if (!writer->rating_names[i]) return vg_fail(VG_ERR_MEMORY, "the name of a rating");
-        writer->rating_count = i + 1;
+                return vg_fail(VG_ERR_CONFIG, "%s: the %s %s is named twice", writer->path, what, names[i]);
+        (*copies)[i] = strdup(names[i]);
+        if (!(*copies)[i]) return vg_fail(VG_ERR_MEMORY, "the name of a %s", what);
+        *copied = i + 1;
     }
     return VG_OK;
 }
@@ -409,7 +439,8 @@ vg_status vg_store_writer_create(const char *path, bool overwrite, const char *c
         goto out;
     }
     VG_TRY_OUT(refuse_existing(writer));
-    VG_TRY_OUT(copy_rating_names(writer, rating_names, rating_count));
+    VG_TRY_OUT(copy_names(writer, "rating", rating_names, rating_count, &writer->rating_names,
+                          &writer->rating_count));
     vg__hdf5_enter();
     status = create_file(writer);
     vg__hdf5_leave();
@@ -554,6 +585,72 @@ out:
     return status;
 }
 
+vg_status vg_store_writer_features(vg_store_writer *writer, const char *const *names, int count)
+{
+    VG_ASSERT(!writer->measures && writer->recording_count == 0);
+    VG_TRY(copy_names(writer, "feature", names, count, &writer->feature_names, &writer->feature_count));
+    writer->measures = true;
+    return VG_OK;
+}
+
+/* Rows for every recording so far: those that were not measured have NaN and no beats. */
+static vg_status reserve_measures(vg_store_writer *writer)
+{
+    int64_t n = writer->recording_count, before = writer->measured_capacity;
+    if (n <= before) return VG_OK;
+    int64_t wanted = writer->recording_capacity;
+    int64_t *ends = realloc(writer->beat_end, (size_t)wanted * sizeof *ends);
+    if (ends) writer->beat_end = ends;
+    double *features =
+        realloc(writer->features, (size_t)wanted * (size_t)(writer->feature_count + 1) * sizeof *features);
+    if (features) writer->features = features;
+    if (!ends || !features) return vg_fail(VG_ERR_MEMORY, "measures of %lld recordings", (long long)n);
+    writer->measured_capacity = wanted;
+    return VG_OK;
+}
+
+/* Fills the rows up to, and not with, recording `end`. */
+static void fill_measures(vg_store_writer *writer, int64_t end)
+{
+    for (; writer->measured_count < end; writer->measured_count++) {
+        int64_t row = writer->measured_count;
+        writer->beat_end[row] = writer->beat_count;
+        for (int i = 0; i < writer->feature_count; i++)
+            writer->features[row * writer->feature_count + i] = NAN;
+    }
+}
+
+vg_status vg_store_writer_measured(vg_store_writer *writer, const double *features, const double *beats,
+                                   int64_t beat_count)
+{
+    int64_t row = writer->recording_count - 1;
+    VG_ASSERT(writer->measures && row >= 0 && writer->measured_count <= row);
+    const vg_recording *recording = &writer->recordings[row];
+    for (int i = 0; i < writer->feature_count; i++)
+        if (isinf(features[i]))
+            return vg_fail(VG_ERR_DATA, "%s: the feature %s of the recording from %s is infinite",
+                           writer->path, writer->feature_names[i], recording->source);
+    for (int64_t i = 0; i < beat_count; i++)
+        if (!(beats[i] >= 0 && beats[i] <= (double)recording->length && (i == 0 || beats[i] > beats[i - 1])))
+            return vg_fail(VG_ERR_DATA,
+                           "%s: beat %lld of the recording from %s stands at sample %g of %lld, or before "
+                           "the beat ahead of it",
+                           writer->path, (long long)i, recording->source, beats[i],
+                           (long long)recording->length);
+    VG_TRY(reserve_measures(writer));
+    fill_measures(writer, row);
+    while (writer->beat_capacity < writer->beat_count + beat_count)
+        VG_TRY(grow((void **)&writer->beats, writer->beat_capacity, &writer->beat_capacity,
+                    sizeof *writer->beats));
+    if (beat_count) memcpy(writer->beats + writer->beat_count, beats, (size_t)beat_count * sizeof *beats);
+    writer->beat_count += beat_count;
+    writer->beat_end[row] = writer->beat_count;
+    memcpy(writer->features + row * writer->feature_count, features,
+           (size_t)writer->feature_count * sizeof *features);
+    writer->measured_count = row + 1;
+    return VG_OK;
+}
+
 vg_status vg_store_writer_exclude(vg_store_writer *writer, const vg_exclusion *exclusion)
 {
     vg_status status = VG_OK;
@@ -585,6 +682,12 @@ static vg_status write_tables(vg_store_writer *writer)
     VG_TRY(write_group(writer, "recordings", write_recordings));
     VG_TRY(write_group(writer, "ratings", write_ratings));
     VG_TRY(write_group(writer, "exclusions", write_exclusions));
+    if (writer->measures) {
+        VG_TRY(reserve_measures(writer));
+        fill_measures(writer, writer->recording_count);
+        VG_TRY(write_group(writer, "features", write_features));
+        VG_TRY(write_group(writer, "beats", write_beats));
+    }
     VG_TRY(write_group(writer, "notes", write_notes));
     if (!write_info(writer))
         return vg__hdf5_fail(VG_ERR_IO, "%s: the attributes could not be written to %s; is the disk full?",

@@ -7,8 +7,10 @@
 
 #include "datasets/signal/filter.h"
 #include "datasets/signal/rpeaks.h"
+#include "datasets/signal/spectrum.h"
 
-static const double BEAT_HALF_S = 0.3, INVERTED_FROM = 1.25;
+static const double BEAT_HALF_S = 0.3, INVERTED_FROM = 1.25, T_WAVE_SHARE = 0.05, AGREE_S = 0.15,
+                    SLOWEST_BPM = 25, FASTEST_BPM = 240;
 
 vg_quality_options vg_quality_default_options(void)
 {
@@ -107,13 +109,6 @@ static vg_status median_size(const double *x, int64_t window, int64_t windows, c
     return VG_OK;
 }
 
-static bool beat_range(const vg_rpeaks *peaks, int64_t k, int64_t half, int64_t n, int64_t *from)
-{
-    int64_t centre = (int64_t)llround(peaks->position[k]);
-    *from = centre - half;
-    return centre - half >= 0 && centre + half < n;
-}
-
 /* Correlation of x with the template; NaN where x has a gap or does not move. */
 static double correlation(const double *x, const double *template, int64_t n)
 {
@@ -129,40 +124,114 @@ static double correlation(const double *x, const double *template, int64_t n)
     return vx > 0 && vt > 0 ? (sxt - sx * st / count) / sqrt(vx * vt) : NAN;
 }
 
-/* Average beat, its polarity, and how well the beats resemble it. `clean` is the 0.8-40 Hz signal. */
+/* The mean of the beats from `before` samples ahead of the peak to `after` behind it, into beat; returns how
+ * many there were. */
+static int64_t average_beat(const double *clean, int64_t n, const vg_rpeaks *peaks, int64_t before,
+                            int64_t after, double *beat)
+{
+    int64_t length = before + after + 1, used = 0;
+    for (int64_t k = 0; k < peaks->count; k++) {
+        int64_t from = (int64_t)llround(peaks->position[k]) - before;
+        double sum = 0;
+        if (from < 0 || from + length > n) continue;
+        for (int64_t i = 0; i < length; i++) sum += clean[from + i];
+        if (!isfinite(sum)) continue;
+        for (int64_t i = 0; i < length; i++) beat[i] += clean[from + i];
+        used++;
+    }
+    for (int64_t i = 0; used > 0 && i < length; i++) beat[i] /= (double)used;
+    return used;
+}
+
+/* How well the beats resemble their average. `clean` is the 0.8-40 Hz signal. */
 static vg_status compare_beats(const double *clean, int64_t n, double rate, const vg_rpeaks *peaks,
                                vg_quality *quality)
 {
-    int64_t half = (int64_t)(BEAT_HALF_S * rate), length = 2 * half + 1, from, used = 0;
-    double *template = calloc((size_t)length, sizeof *template);
-    if (!template) return vg_fail(VG_ERR_MEMORY, "no memory for the average beat");
-    for (int64_t k = 0; k < peaks->count; k++) {
-        if (!beat_range(peaks, k, half, n, &from) ||
-            !isfinite(correlation(clean + from, clean + from, length)))
-            continue;
-        for (int64_t i = 0; i < length; i++) template[i] += clean[from + i];
-        used++;
-    }
-    double sum = 0, high = 0, low = 0;
+    int64_t half = (int64_t)(BEAT_HALF_S * rate), length = 2 * half + 1;
+    double *beat = calloc((size_t)length, sizeof *beat), sum = 0;
+    if (!beat) return vg_fail(VG_ERR_MEMORY, "no memory for the average beat");
+    int64_t used = average_beat(clean, n, peaks, half, half, beat);
     for (int64_t k = 0; used > 0 && k < peaks->count; k++) {
-        if (!beat_range(peaks, k, half, n, &from)) continue;
-        double match = correlation(clean + from, template, length);
+        int64_t from = (int64_t)llround(peaks->position[k]) - half;
+        if (from < 0 || from + length > n) continue;
+        double match = correlation(clean + from, beat, length);
         if (isfinite(match)) sum += match;
     }
-    /* The QRS alone: a tenth of a second on either side, so that a tall T wave does not vote. */
-    int64_t near = (int64_t)(0.1 * rate);
-    for (int64_t i = half - near; used > 0 && i <= half + near; i++) {
-        high = fmax(high, template[i]);
-        low = fmin(low, template[i]);
-    }
-    if (used > 0) {
-        quality->index = fmax(0, sum / (double)used);
-        double ratio = high > 0 ? -low / high : INFINITY;
-        quality->polarity = ratio >= INVERTED_FROM ? -1 : 1 / ratio >= INVERTED_FROM ? 1 : 0;
-        quality->polarity_lead = ratio >= 1 ? ratio : 1 / ratio;
-    }
-    free(template);
+    if (used > 0) quality->match = fmax(0, sum / (double)used);
+    free(beat);
     return VG_OK;
+}
+
+/* The directions of QRS and T wave in the average beat. The QRS is looked for within a tenth of a second of
+ * the peak, so that a tall T wave does not vote; the T wave from 0.14 s behind it to 0.4 s or 0.65 of the
+ * median interval, and it counts from a twentieth of the QRS. Both are measured from the beat's median, which
+ * lies near the line between the waves. */
+static vg_status measure_polarity(const double *clean, int64_t n, double rate, const vg_rpeaks *peaks,
+                                  vg_quality *quality)
+{
+    double interval = 60 / quality->mean_bpm, t_end = isfinite(interval) ? fmin(0.4, 0.65 * interval) : 0.3;
+    int64_t before = (int64_t)(0.25 * rate), after = (int64_t)(t_end * rate), length = before + after + 1;
+    int64_t near = (int64_t)(0.1 * rate);
+    double *beat = calloc((size_t)length * 2, sizeof *beat), high = 0, low = 0, t_high = 0, t_low = 0;
+    if (!beat) return vg_fail(VG_ERR_MEMORY, "no memory for the average beat");
+    if (average_beat(clean, n, peaks, before, after, beat) == 0) goto out;
+    double *sorted = beat + length;
+    memcpy(sorted, beat, (size_t)length * sizeof *sorted);
+    qsort(sorted, (size_t)length, sizeof *sorted, by_value);
+    double line = sorted[length / 2];
+    for (int64_t i = 0; i < length; i++) {
+        if (i >= before - near && i <= before + near) {
+            high = fmax(high, beat[i]);
+            low = fmin(low, beat[i]);
+        }
+        if (i >= before + (int64_t)(0.14 * rate)) {
+            t_high = fmax(t_high, beat[i] - line);
+            t_low = fmax(t_low, line - beat[i]);
+        }
+    }
+    double ratio = high > 0 ? -low / high : INFINITY, t = t_high > t_low ? t_high : -t_low;
+    quality->qrs = ratio >= INVERTED_FROM ? -1 : 1 / ratio >= INVERTED_FROM ? 1 : 0;
+    quality->polarity_lead = ratio >= 1 ? ratio : 1 / ratio;
+    if (fabs(t) >= T_WAVE_SHARE * (high - low)) quality->t_wave = t > 0 ? 1 : -1;
+    quality->polarity = quality->qrs >= 0 ? quality->qrs : quality->t_wave > 0 ? 0 : -1;
+out:
+    free(beat);
+    return VG_OK;
+}
+
+static double decibels(double power, double reference)
+{
+    return 10 * log10(power / reference);
+}
+
+static vg_status measure_bands(const double *x, int64_t n, double rate, vg_quality *quality)
+{
+    double power[VG_BAND_COUNT];
+    VG_TRY(vg_band_powers(x, n, rate, power));
+    double qrs = power[VG_BAND_QRS], mains = fmax(power[VG_BAND_MAINS_50], power[VG_BAND_MAINS_60]);
+    quality->qrs_share = qrs / power[VG_BAND_WIDE];
+    quality->mains_share = mains / (power[VG_BAND_BODY] + mains);
+    quality->upper_db = decibels(power[VG_BAND_UPPER], qrs);
+    quality->above_db = decibels(power[VG_BAND_ABOVE], qrs);
+    quality->far_db = decibels(power[VG_BAND_FAR], qrs);
+    return VG_OK;
+}
+
+static double kurtosis(const double *x, int64_t n)
+{
+    double sum = 0, m2 = 0, m4 = 0, used = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(x[i])) continue;
+        sum += x[i];
+        used++;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(x[i])) continue;
+        double square = (x[i] - sum / used) * (x[i] - sum / used);
+        m2 += square;
+        m4 += square * square;
+    }
+    return m2 > 0 ? m4 * used / (m2 * m2) : NAN;
 }
 
 static void count_flags(const uint8_t *flags, int64_t windows, vg_quality *quality)
@@ -175,18 +244,20 @@ static void count_flags(const uint8_t *flags, int64_t windows, vg_quality *quali
         quality->clipped += (flags[w] & VG_QUALITY_CLIPPED) != 0;
         quality->weak += (flags[w] & VG_QUALITY_WEAK) != 0;
         quality->strong += (flags[w] & VG_QUALITY_STRONG) != 0;
+        quality->unusable += (flags[w] & (VG_QUALITY_FLAT | VG_QUALITY_WEAK | VG_QUALITY_STRONG)) != 0;
     }
 }
 
-vg_status vg_quality_measure(const double *x, int64_t n, double rate, const vg_quality_options *options,
-                             vg_quality *quality)
+vg_status vg_quality_measure_beats(const double *x, int64_t n, double rate, const vg_quality_options *options,
+                                   vg_quality *quality, vg_rpeaks *peaks)
 {
     vg_status status = VG_OK;
-    vg_rpeaks peaks = {0};
+    vg_rpeaks second = {0};
     int64_t window = window_samples(rate, options), windows = n / window;
     uint8_t *flags = calloc((size_t)windows + 1, 1);
     double *clean = malloc((size_t)(n > 0 ? n : 1) * sizeof *clean);
-    *quality = (vg_quality){.mean_bpm = NAN, .peak_to_peak = NAN, .polarity_lead = NAN};
+    *peaks = (vg_rpeaks){0};
+    *quality = (vg_quality){.mean_bpm = NAN, .peak_to_peak = NAN, .polarity_lead = NAN, .kurtosis = NAN};
     if (!flags || !clean) {
         status = vg_fail(VG_ERR_MEMORY, "no memory to judge %lld samples", (long long)n);
         goto out;
@@ -197,21 +268,36 @@ vg_status vg_quality_measure(const double *x, int64_t n, double rate, const vg_q
     for (int64_t i = 0; i < n; i++) missing += !isfinite(x[i]);
     quality->nan_share = n > 0 ? (double)missing / (double)n : 1;
     VG_TRY_OUT(median_size(x, window, windows, flags, &quality->peak_to_peak));
+    VG_TRY_OUT(measure_bands(x, n, rate, quality));
 
-    VG_TRY_OUT(vg_rpeaks_detect(x, n, rate, &peaks));
-    quality->beats = peaks.count;
-    quality->mean_bpm = vg_heart_rate_from_peaks(&peaks, 0, n, rate).mean_bpm;
+    VG_TRY_OUT(vg_rpeaks_detect_both(x, n, rate, peaks, &second));
+    quality->beats = peaks->count;
+    quality->mean_bpm = vg_heart_rate_from_peaks(peaks, 0, n, rate).mean_bpm;
+    quality->agreement = vg_rpeaks_agreement(peaks, &second, AGREE_S * rate);
     vg_filter filter;
     VG_TRY_OUT(vg_filter_design(VG_FILTER_BANDPASS, 2, 0.8, fmin(40, 0.45 * rate), rate, &filter));
     memcpy(clean, x, (size_t)n * sizeof *x);
-    if (peaks.count == 0) goto out;
+    if (peaks->count == 0) goto out;
     VG_TRY_OUT(vg_filter_zero_phase(&filter, clean, n, NULL));
-    VG_TRY_OUT(compare_beats(clean, n, rate, &peaks, quality));
+    quality->kurtosis = kurtosis(clean, n);
+    VG_TRY_OUT(compare_beats(clean, n, rate, peaks, quality));
+    VG_TRY_OUT(measure_polarity(clean, n, rate, peaks, quality));
+    quality->index = quality->match * quality->agreement;
     if (windows > 0) quality->index *= 1 - (double)quality->bad / (double)windows;
-    if (!(quality->mean_bpm >= 25 && quality->mean_bpm <= 240)) quality->index = 0;
+    if (!(quality->mean_bpm >= SLOWEST_BPM && quality->mean_bpm <= FASTEST_BPM)) quality->index = 0;
 out:
-    vg_rpeaks_free(&peaks);
+    vg_rpeaks_free(&second);
+    if (status != VG_OK) vg_rpeaks_free(peaks);
     free(flags);
     free(clean);
     return status;
+}
+
+vg_status vg_quality_measure(const double *x, int64_t n, double rate, const vg_quality_options *options,
+                             vg_quality *quality)
+{
+    vg_rpeaks peaks;
+    VG_TRY(vg_quality_measure_beats(x, n, rate, options, quality, &peaks));
+    vg_rpeaks_free(&peaks);
+    return VG_OK;
 }

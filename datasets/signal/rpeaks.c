@@ -1,12 +1,16 @@
-/* The detector looks at the whole signal at once, so nothing in it has to learn as a real-time detector does.
- *   1. Band-pass 8-20 Hz, then the difference from sample to sample, which favours the steep QRS over a T
- * wave as tall as it; the envelope is the root of the mean square of the differences over 100 ms.
- *   2. Every maximum of the envelope that is the highest within 220 ms is a candidate.
+/* The detector of Pan and Tompkins ("A real-time QRS detection algorithm", IEEE Trans. Biomed. Eng.
+ * 32(3):230-236, 1985) with the medians of Hamilton and Tompkins (33(12):1157-1165, 1986), for a signal that
+ * is known as a whole: so nothing in it has to learn, and its thresholds look both ways in time.
+ *   1. Band-pass (8-20 Hz after Elgendi 2010 instead of 5-15), then the difference from sample to sample,
+ * which favours the steep QRS over a T wave as tall as it; the envelope is the root of the mean square of the
+ * differences over 100 ms (their moving window integration).
+ *   2. Every maximum of the envelope that is the highest within 220 ms is a candidate (their refractory time
+ * is 200 ms).
  *   3. Around each candidate a typical QRS height is known: the median, over +-8 s, of the highest envelope
  * in blocks of 1.5 s (each holds a beat at 40 beats per minute and more). A candidate of at least 0.35 of it
- * is a beat, unless it follows a beat twice as high within 360 ms (a T wave).
- *   4. Where a gap of more than 1.6 typical intervals is left, the highest candidate in it counts from 0.15
- *      of the typical height.
+ * is a beat, unless it follows a beat twice as high within 360 ms: a T wave, by their rule.
+ *   4. Their search back: where a gap of more than 1.6 typical intervals is left, the highest candidate in it
+ * counts from 0.15 of the typical height.
  *   5. The peak itself is the extreme of the band-passed signal within 80 ms, on the side (up or down) where
  *      most beats of the recording are larger. */
 #include "datasets/signal/rpeaks.h"
@@ -17,6 +21,7 @@
 #include <string.h>
 
 #include "datasets/signal/filter.h"
+#include "datasets/signal/rpeaks_own.h"
 
 static const double BAND_LOW = 8, BAND_HIGH = 20, ENVELOPE_S = 0.100, APART_S = 0.220, BLOCK_S = 1.5,
                     AROUND_S = 8, BEAT_SHARE = 0.35, SEARCH_SHARE = 0.15, T_WAVE_S = 0.360,
@@ -42,19 +47,20 @@ static double median(double *values, int64_t n)
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-/* The band-passed copy of x, 0 where nothing can be said. */
-static vg_status band_passed(const double *x, int64_t n, double rate, double *out)
+vg_status vg__rpeaks_band(const double *x, int64_t n, double rate, double *band)
 {
     vg_filter filter;
+    if (!(rate >= 60) || !isfinite(rate))
+        return vg_fail(VG_ERR_CONFIG, "R peaks need a sampling rate of at least 60 Hz, not %g", rate);
     VG_TRY(vg_filter_design(VG_FILTER_BANDPASS, 2, BAND_LOW, BAND_HIGH, rate, &filter));
-    memcpy(out, x, (size_t)n * sizeof *x);
-    vg_status status = vg_filter_zero_phase(&filter, out, n, NULL);
+    memcpy(band, x, (size_t)n * sizeof *x);
+    vg_status status = vg_filter_zero_phase(&filter, band, n, NULL);
     if (status == VG_ERR_DATA) { /* nothing long enough: no beats */
-        memset(out, 0, (size_t)n * sizeof *out);
+        memset(band, 0, (size_t)n * sizeof *band);
         return VG_OK;
     }
     for (int64_t i = 0; i < n; i++)
-        if (!isfinite(out[i])) out[i] = 0;
+        if (!isfinite(band[i])) band[i] = 0;
     return status;
 }
 
@@ -214,29 +220,25 @@ static void refine(const double *band, int64_t n, double rate, const candidate *
     }
 }
 
-vg_status vg_rpeaks_detect(const double *x, int64_t n, double rate, vg_rpeaks *peaks)
+vg_status vg__rpeaks_first(const double *x, const double *band, int64_t n, double rate, vg_rpeaks *peaks)
 {
     vg_status status = VG_OK;
-    double *band = NULL, *envelope = NULL, *scratch = NULL;
+    double *envelope = NULL, *scratch = NULL;
     candidate *candidates = NULL;
     *peaks = (vg_rpeaks){0};
-    if (!(rate >= 60) || !isfinite(rate))
-        return vg_fail(VG_ERR_CONFIG, "R peaks need a sampling rate of at least 60 Hz, not %g", rate);
     if (n < 3) return VG_OK;
 
     int64_t apart = (int64_t)(APART_S * rate), width = (int64_t)(BLOCK_S * rate);
     int64_t most = n / apart + 2, blocks = n / width > 0 ? n / width : 1;
     int64_t scratch_n = 2 * (most > blocks ? most : blocks);
-    band = malloc((size_t)n * sizeof *band);
     envelope = malloc((size_t)n * sizeof *envelope);
     candidates = malloc((size_t)most * sizeof *candidates);
     scratch = malloc((size_t)scratch_n * sizeof *scratch);
     peaks->position = malloc((size_t)most * sizeof *peaks->position);
-    if (!band || !envelope || !candidates || !scratch || !peaks->position) {
+    if (!envelope || !candidates || !scratch || !peaks->position) {
         status = vg_fail(VG_ERR_MEMORY, "no memory to find beats in %lld samples", (long long)n);
         goto out;
     }
-    VG_TRY_OUT(band_passed(x, n, rate, band));
     make_envelope(band, n, (int64_t)(ENVELOPE_S * rate), envelope);
     int64_t count = find_candidates(envelope, n, apart, rounding_floor(x, n), candidates);
     set_typical(envelope, n, rate, candidates, count, scratch, scratch + scratch_n / 2, blocks);
@@ -244,12 +246,41 @@ vg_status vg_rpeaks_detect(const double *x, int64_t n, double rate, vg_rpeaks *p
     search_back(candidates, count, rate, scratch);
     refine(band, n, rate, candidates, count, scratch, scratch + scratch_n / 2, peaks);
 out:
-    free(band);
     free(envelope);
     free(candidates);
     free(scratch);
     if (status != VG_OK) vg_rpeaks_free(peaks);
     return status;
+}
+
+/* Either list may be NULL. */
+static vg_status detect(const double *x, int64_t n, double rate, vg_rpeaks *first, vg_rpeaks *second)
+{
+    if (first) *first = (vg_rpeaks){0};
+    if (second) *second = (vg_rpeaks){0};
+    double *band = malloc((size_t)(n > 0 ? n : 1) * sizeof *band);
+    if (!band) return vg_fail(VG_ERR_MEMORY, "no memory to find beats in %lld samples", (long long)n);
+    vg_status status = vg__rpeaks_band(x, n, rate, band);
+    if (status == VG_OK && first) status = vg__rpeaks_first(x, band, n, rate, first);
+    if (status == VG_OK && second) status = vg__rpeaks_elgendi(band, n, rate, second);
+    if (status != VG_OK && first) vg_rpeaks_free(first);
+    free(band);
+    return status;
+}
+
+vg_status vg_rpeaks_detect(const double *x, int64_t n, double rate, vg_rpeaks *peaks)
+{
+    return detect(x, n, rate, peaks, NULL);
+}
+
+vg_status vg_rpeaks_detect_elgendi(const double *x, int64_t n, double rate, vg_rpeaks *peaks)
+{
+    return detect(x, n, rate, NULL, peaks);
+}
+
+vg_status vg_rpeaks_detect_both(const double *x, int64_t n, double rate, vg_rpeaks *first, vg_rpeaks *second)
+{
+    return detect(x, n, rate, first, second);
 }
 
 void vg_rpeaks_free(vg_rpeaks *peaks)

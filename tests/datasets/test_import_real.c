@@ -1,57 +1,11 @@
-/* Real recordings: that they import, that their values are what other readers give, that beats are found
- * where the annotators found them, and that files without an ECG are left out. Needs VAGUS_TEST_DATA. */
-#include "datasets/signal/rpeaks.h"
+/* Real recordings: that they import, that their values are what other readers give, and that files
+ * without an ECG are left out. Needs VAGUS_TEST_DATA. */
 #include "tests/datasets/import_support.h"
 
 static char *folder, *out;
 
-/* The times of the beats in a WFDB annotation file (annotation codes of ecgcodes.h that stand for a QRS). */
-static int64_t *read_beats(const char *path, int64_t *count)
-{
-    size_t size;
-    unsigned char *bytes = support_read_file(path, &size);
-    int64_t *beats = malloc(size / 2 * sizeof *beats), time = 0, n = 0;
-    for (size_t i = 0; i + 1 < size; i += 2) {
-        unsigned word = bytes[i] | (unsigned)bytes[i + 1] << 8, code = word >> 10, value = word & 0x3ff;
-        if (word == 0) break;
-        if (code == 59 && i + 5 < size) { /* a long skip: 32 bits, high half first */
-            time += (int64_t)(bytes[i + 2] | bytes[i + 3] << 8) * 65536 + (bytes[i + 4] | bytes[i + 5] << 8);
-            i += 4;
-        } else if (code == 63) {
-            i += (value + 1) / 2 * 2;
-        } else if (code < 50) {
-            time += value;
-            bool beat = (code >= 1 && code <= 13) || code == 25 || code == 30 || code == 34 || code == 35 ||
-                        code == 38;
-            if (beat) beats[n++] = time;
-        }
-    }
-    free(bytes);
-    *count = n;
-    return beats;
-}
-
-/* Pairs both lists within 150 ms; each beat is used once. */
-static int64_t count_matches(const int64_t *beats, int64_t n, const vg_rpeaks *peaks)
-{
-    int64_t i = 0, k = 0, matches = 0;
-    while (i < n && k < peaks->count) {
-        double distance = peaks->position[k] - (double)beats[i];
-        if (fabs(distance) <= 0.15 * 360) {
-            matches++;
-            i++;
-            k++;
-        } else if (distance < 0) {
-            k++;
-        } else {
-            i++;
-        }
-    }
-    return matches;
-}
-
-/* Sensitivity and positive predictive value on the first lead of each record. */
-static void test_beats_of_mitdb(void **unused)
+/* Samples as other readers give them: record 100 begins with 995 - 1024 at 200 per mV. */
+static void test_mitdb(void **unused)
 {
     (void)unused;
     char *source = support_path(support_data(), "mitdb");
@@ -61,42 +15,11 @@ static void test_beats_of_mitdb(void **unused)
     vg_store *store = import_and_open("wfdb", source, &options, out, &report);
     assert_int_equal(report.recordings, 12);
     if (report.warnings) fail_msg("checksums: %s", report.warning[0]);
-    int good = 0;
-    int64_t all = 0, found = 0, hit = 0;
-    for (int64_t r = 0; r < 12; r++) {
-        const vg_recording *recording = vg_store_recording(store, r);
-        char name[64];
-        snprintf(name, sizeof name, "mitdb/%s.atr", recording->subject);
-        char *path = support_path(support_data(), name);
-        int64_t count, *beats = read_beats(path, &count);
-        float *x = import_samples(store, r);
-        double *wide = malloc((size_t)recording->length * sizeof *wide);
-        for (int64_t i = 0; i < recording->length; i++) wide[i] = (double)x[i];
-        vg_rpeaks peaks;
-        assert_ok(vg_rpeaks_detect(wide, recording->length, 360, &peaks));
-        int64_t matches = count_matches(beats, count, &peaks);
-        double sensitivity = (double)matches / (double)count,
-               predictive = (double)matches / (double)peaks.count;
-        printf("%s %-5s beats %5lld found %5lld sensitivity %.4f PPV %.4f\n", recording->subject,
-               recording->lead, (long long)count, (long long)peaks.count, sensitivity, predictive);
-        good += sensitivity > 0.97 && predictive > 0.97;
-        all += count;
-        found += peaks.count;
-        hit += matches;
-        if (strcmp(recording->subject, "100") == 0) { /* known: 995 - 1024 at 200/mV */
-            assert_int_equal(recording->length, 650000);
-            if (!(fabs(wide[0] + 0.145) < 1e-6)) fail_msg("record 100 begins with %g mV", wide[0]);
-        }
-        vg_rpeaks_free(&peaks);
-        free(wide);
-        free(x);
-        free(beats);
-        free(path);
-    }
-    printf("all: sensitivity %.4f PPV %.4f, above 0.97 in %d of 12\n", (double)hit / (double)all,
-           (double)hit / (double)found, good);
-    assert_true(good >= 11);
-    assert_true((double)hit > 0.985 * (double)all && (double)hit > 0.985 * (double)found);
+    assert_string_equal(vg_store_recording(store, 0)->subject, "100");
+    assert_int_equal(vg_store_recording(store, 0)->length, 650000);
+    float *x = import_samples(store, 0);
+    if (!(fabsf(x[0] + 0.145f) < 1e-6f)) fail_msg("record 100 begins with %g mV", (double)x[0]);
+    free(x);
     vg_store_close(store);
     vg_import_report_free(&report);
     free(source);
@@ -197,7 +120,7 @@ int main(void)
     support_skip_without_data();
     folder = support_temp_dir();
     out = support_path(folder, "out.h5");
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_beats_of_mitdb), cmocka_unit_test(test_cinc),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_mitdb), cmocka_unit_test(test_cinc),
                                        cmocka_unit_test(test_eegmat), cmocka_unit_test(test_arrays)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free(out);

@@ -259,7 +259,7 @@ static void test_quality(void **unused)
     for (int i = 0; i < N; i++) x[i] = 0.05 * vg_random_normal(&random);
     assert_ok(vg_quality_measure(x, N, 300, &options, &q));
     printf("noise: index %.3f\n", q.index);
-    assert_true(q.index < 0.45);
+    assert_true(q.index < 0.35);
     for (int i = 0; i < N; i++) x[i] = 1;
     assert_ok(vg_quality_measure(x, N, 300, &options, &q));
     assert_true(q.index == 0 && q.flat == 6 && q.beats == 0);

@@ -1,0 +1,166 @@
+#include "datasets/signal/hrv.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { AROUND = 10 };
+
+static const double PI = 3.14159265358979323846;
+static const double SHORTEST_S = 0.3, LONGEST_S = 2, APART = 0.3, STRETCH_S = 300;
+static const double LF_FROM = 0.04, LF_TO = 0.15, HF_TO = 0.4, LF_NEEDS_S = 120, HF_NEEDS_S = 60;
+
+static int by_value(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+static double median_around(const double *seconds, int64_t n, int64_t i)
+{
+    double sorted[2 * AROUND + 1];
+    int64_t from = i > AROUND ? i - AROUND : 0, to = i + AROUND + 1 < n ? i + AROUND + 1 : n,
+            used = to - from;
+    memcpy(sorted, seconds + from, (size_t)used * sizeof *sorted);
+    qsort(sorted, (size_t)used, sizeof *sorted, by_value);
+    return used % 2 ? sorted[used / 2] : (sorted[used / 2 - 1] + sorted[used / 2]) / 2;
+}
+
+/* The measures in time; `normal[i]` says whether seconds[i] counts. */
+static void measure_time(const double *seconds, const bool *normal, int64_t n, vg_hrv *hrv)
+{
+    double sum = 0, squares = 0, steps = 0;
+    int64_t used = 0, step_count = 0, large = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (!normal[i]) continue;
+        used++;
+        sum += seconds[i];
+        if (i == 0 || !normal[i - 1]) continue;
+        double step = seconds[i] - seconds[i - 1];
+        steps += step * step;
+        step_count++;
+        large += fabs(step) > 0.05;
+    }
+    hrv->intervals = used;
+    if (used < 3) return;
+    double mean = sum / (double)used;
+    for (int64_t i = 0; i < n; i++)
+        if (normal[i]) squares += (seconds[i] - mean) * (seconds[i] - mean);
+    hrv->mean_bpm = 60 / mean;
+    hrv->sdnn_ms = 1000 * sqrt(squares / (double)(used - 1));
+    if (step_count < 2) return;
+    hrv->rmssd_ms = 1000 * sqrt(steps / (double)step_count);
+    hrv->pnn50 = 100 * (double)large / (double)step_count;
+}
+
+/* What Lomb's method sums up at one frequency, with w t for each beat's angle. */
+typedef struct sums {
+    double yc, ys, cc, ss, cs;
+} sums;
+
+/* Lomb's power: half the sum of squares of y for a sine that explains all of it. `tau` turns the angles so
+ * that sine and cosine do not overlap at the times that there are. */
+static double lomb(const sums *at)
+{
+    double tau = 0.5 * atan2(2 * at->cs, at->cc - at->ss), c = cos(tau), s = sin(tau);
+    double yc = at->yc * c + at->ys * s, ys = at->ys * c - at->yc * s;
+    double cc = at->cc * c * c + 2 * at->cs * c * s + at->ss * s * s, ss = at->cc + at->ss - cc;
+    return 0.5 * ((cc > 0 ? yc * yc / cc : 0) + (ss > 0 ? ys * ys / ss : 0));
+}
+
+/* The power between two frequencies, in the square of y's unit. Each beat's angle is turned on from frequency
+ * to frequency rather than computed anew: `work` [4 n] holds cosines and sines, and those of the turn. */
+static double band_power(const double *t, const double *y, int64_t n, double from, double to, double *work)
+{
+    double duration = t[n - 1] - t[0], spacing = duration / (double)(n - 1), sum = 0;
+    int64_t points = (int64_t)ceil((to - from) * 4 * duration) + 1;
+    double step = (to - from) / (double)(points - 1);
+    double *c = work, *s = c + n, *turn_c = s + n, *turn_s = turn_c + n;
+    for (int64_t i = 0; i < n; i++) {
+        double angle = 2 * PI * (t[i] - t[0]);
+        c[i] = cos(angle * from);
+        s[i] = sin(angle * from);
+        turn_c[i] = cos(angle * step);
+        turn_s[i] = sin(angle * step);
+    }
+    for (int64_t k = 0; k < points; k++) {
+        sums at = {0};
+        for (int64_t i = 0; i < n; i++) {
+            at.yc += y[i] * c[i];
+            at.ys += y[i] * s[i];
+            at.cc += c[i] * c[i];
+            at.ss += s[i] * s[i];
+            at.cs += c[i] * s[i];
+            double turned = c[i] * turn_c[i] - s[i] * turn_s[i];
+            s[i] = s[i] * turn_c[i] + c[i] * turn_s[i];
+            c[i] = turned;
+        }
+        sum += (k == 0 || k == points - 1 ? 0.5 : 1) * lomb(&at);
+    }
+    return 2 * spacing * sum * step;
+}
+
+/* Averages the powers of stretches, each of which has the seconds that the band needs. */
+static void measure_power(const double *t, double *y, int64_t n, double *work, vg_hrv *hrv)
+{
+    double whole = n > 1 ? t[n - 1] - t[0] : 0, lf = 0, hf = 0;
+    int64_t stretches = whole >= 2 * STRETCH_S ? (int64_t)(whole / STRETCH_S) : 1, lfs = 0, hfs = 0, from = 0;
+    double first = n > 0 ? t[0] : 0;
+    for (int64_t k = 0; k < stretches; k++) {
+        double end = first + whole * (double)(k + 1) / (double)stretches, covered = 0;
+        int64_t to = from;
+        while (to < n && (t[to] <= end || k + 1 == stretches)) to++;
+        int64_t count = to - from;
+        for (int64_t i = from; i < to; i++) covered += y[i];
+        double mean = count > 0 ? covered / (double)count : 0;
+        for (int64_t i = from; i < to; i++) y[i] = 1000 * (y[i] - mean);
+        if (count > 3 && covered >= HF_NEEDS_S) {
+            hf += band_power(t + from, y + from, count, LF_TO, HF_TO, work);
+            hfs++;
+        }
+        if (count > 3 && covered >= LF_NEEDS_S) {
+            lf += band_power(t + from, y + from, count, LF_FROM, LF_TO, work);
+            lfs++;
+        }
+        from = to;
+    }
+    if (hfs > 0) hrv->hf_ms2 = hf / (double)hfs;
+    if (lfs > 0) hrv->lf_ms2 = lf / (double)lfs;
+    if (lfs > 0 && hrv->hf_ms2 > 0) hrv->lf_hf = hrv->lf_ms2 / hrv->hf_ms2;
+}
+
+vg_status vg_hrv_measure(const double *position, int64_t count, double rate, vg_hrv *hrv)
+{
+    *hrv = (vg_hrv){.mean_bpm = NAN,
+                    .sdnn_ms = NAN,
+                    .rmssd_ms = NAN,
+                    .pnn50 = NAN,
+                    .lf_ms2 = NAN,
+                    .hf_ms2 = NAN,
+                    .lf_hf = NAN};
+    int64_t n = count - 1, used = 0;
+    if (n < 3) return VG_OK;
+    double *seconds = malloc((size_t)n * 7 * sizeof *seconds);
+    bool *normal = malloc((size_t)n * sizeof *normal);
+    if (!seconds || !normal) {
+        free(seconds);
+        free(normal);
+        return vg_fail(VG_ERR_MEMORY, "no memory for %lld intervals between beats", (long long)n);
+    }
+    double *t = seconds + n, *y = t + n;
+    for (int64_t i = 0; i < n; i++) seconds[i] = (position[i + 1] - position[i]) / rate;
+    for (int64_t i = 0; i < n; i++) {
+        double middle = median_around(seconds, n, i);
+        normal[i] = seconds[i] >= SHORTEST_S && seconds[i] <= LONGEST_S &&
+                    fabs(seconds[i] - middle) <= APART * middle;
+        if (!normal[i]) continue;
+        t[used] = position[i + 1] / rate;
+        y[used++] = seconds[i];
+    }
+    measure_time(seconds, normal, n, hrv);
+    measure_power(t, y, used, y + n, hrv);
+    free(seconds);
+    free(normal);
+    return VG_OK;
+}
