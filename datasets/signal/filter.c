@@ -162,24 +162,79 @@ static void steady_state(const vg_filter *filter, double state[][2])
     }
 }
 
-/* One pass over y[0], y[step], ... (n of them) in place, begun in the steady state of the first sample. */
+/* Sections side by side, as many as the processor has lanes for doubles, in up to MOST groups; a cascade of
+ * more sections goes in several turns. */
+#ifdef __AVX2__
+enum { LANES = 4, MOST = 2 };
+#define ALONG                                                                                                \
+    {                                                                                                        \
+        LANES, 0, 1, 2                                                                                       \
+    }
+#else
+enum { LANES = 2, MOST = 4 };
+#define ALONG                                                                                                \
+    {                                                                                                        \
+        LANES, 0                                                                                             \
+    }
+#endif
+typedef double lanes __attribute__((vector_size(LANES * sizeof(double))));
+typedef int64_t lane_numbers __attribute__((vector_size(LANES * sizeof(int64_t))));
+typedef struct group {
+    lanes b0, b1, b2, a1, a2, s0, s1, out;
+} group;
+
+/* `sections` in `groups` over y[0], y[step], ... (n of them) in place, begun in the steady state of the first
+ * sample. A cascade is a chain: a section waits for the one before it, and one sample at a time a processor
+ * mostly waits too. So lane i holds section i and works one sample behind lane i - 1: in one step every
+ * section takes the sample that its neighbour made in the step before. Each section computes what it would
+ * alone, in the same order, so the result has the same bits. `groups` is a constant wherever this is inlined,
+ * and the loop over them unrolled. */
+static inline __attribute__((always_inline)) void run_groups(const int groups, const double (*section)[6],
+                                                             int sections, const double steady[][2],
+                                                             double *y, int64_t n, int64_t step)
+{
+    group all[MOST] = {0};
+    for (int i = 0; i < sections; i++) {
+        group *g = &all[i / LANES];
+        const int lane = i % LANES;
+        g->b0[lane] = section[i][0];
+        g->b1[lane] = section[i][1];
+        g->b2[lane] = section[i][2];
+        g->a1[lane] = section[i][4];
+        g->a2[lane] = section[i][5];
+    }
+    const lane_numbers along = ALONG; /* lane 0 takes what comes in, the others their neighbour's */
+    const double first = y[0];
+    const int last = sections - 1;
+    for (int64_t t = 0; t < n + last; t++) {
+        if (t < sections) { /* lane t meets its first sample; what it did before is forgotten */
+            all[t / LANES].s0[t % LANES] = steady[t][0] * first;
+            all[t / LANES].s1[t % LANES] = steady[t][1] * first;
+        }
+        lanes in = {t < n ? y[t * step] : 0};
+        for (int k = 0; k < groups; k++) {
+            group *g = &all[k];
+            const lanes x = __builtin_shuffle(g->out, in, along);
+            in[0] = g->out[LANES - 1];
+            g->out = g->b0 * x + g->s0;
+            g->s0 = (g->b1 * x + g->s1) - g->a1 * g->out;
+            g->s1 = g->b2 * x - g->a2 * g->out;
+        }
+        if (t >= last) y[(t - last) * step] = all[last / LANES].out[last % LANES];
+    }
+}
+
 static void run_pass(const vg_filter *filter, const double steady[][2], double *y, int64_t n, int64_t step)
 {
-    double state[VG_FILTER_MAX_ORDER][2];
-    for (int i = 0; i < filter->sections; i++) {
-        state[i][0] = steady[i][0] * y[0];
-        state[i][1] = steady[i][1] * y[0];
-    }
-    for (int64_t t = 0; t < n; t++) {
-        double x = y[t * step];
-        for (int i = 0; i < filter->sections; i++) {
-            const double *c = filter->section[i];
-            double out = c[0] * x + state[i][0];
-            state[i][0] = (c[1] * x + state[i][1]) - c[4] * out;
-            state[i][1] = c[2] * x - c[5] * out;
-            x = out;
-        }
-        y[t * step] = x;
+    for (int i = 0; i < filter->sections; i += MOST * LANES) {
+        const double(*section)[6] = (const double(*)[6])filter->section + i;
+        const int left = filter->sections - i, some = left < MOST * LANES ? left : MOST * LANES;
+        if (some <= LANES)
+            run_groups(1, section, some, steady + i, y, n, step);
+        else if (some <= 2 * LANES)
+            run_groups(2, section, some, steady + i, y, n, step);
+        else
+            run_groups(MOST, section, some, steady + i, y, n, step);
     }
 }
 

@@ -1,6 +1,7 @@
 #include "datasets/signal/resample.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <soxr.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,17 @@ static void restore_gaps(const double *in, int64_t n, double ratio, double *out,
     }
 }
 
+/* libsoxr keeps the tables of its Fourier transforms for all threads. It guards them with locks, but makes
+ * these in its first call, which must not happen in two threads at once: so that call is made here. */
+static void make_tables(void)
+{
+    double in[64] = {0}, out[64];
+    soxr_io_spec_t io = soxr_io_spec(SOXR_FLOAT64_I, SOXR_FLOAT64_I);
+    soxr_quality_spec_t quality = soxr_quality_spec(SOXR_VHQ, 0);
+    size_t done;
+    (void)soxr_oneshot(3, 2, 1, in, 64, NULL, out, 32, &done, &io, &quality, NULL);
+}
+
 vg_status vg_resample(const double *in, int64_t n, double in_rate, double out_rate, double *out)
 {
     vg_status status = VG_OK;
@@ -76,6 +88,8 @@ vg_status vg_resample(const double *in, int64_t n, double in_rate, double out_ra
     double origin = residual[0], slope = n > 1 ? (residual[n - 1] - origin) / (double)(n - 1) : 0;
     for (int64_t i = 0; i < n; i++) residual[i] -= origin + slope * (double)i;
 
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_tables);
     soxr_io_spec_t io = soxr_io_spec(SOXR_FLOAT64_I, SOXR_FLOAT64_I);
     soxr_quality_spec_t quality = soxr_quality_spec(SOXR_VHQ, 0);
     size_t done = 0;
