@@ -38,7 +38,7 @@ static bool has_ending(const char *name, const char *endings)
     return false;
 }
 
-static vg_status keep(vg__files *files, const char *path)
+vg_status vg__files_keep(vg__files *files, const char *path)
 {
     /* Grows by doubling: the capacity is the next power of two of the count. */
     if ((files->count & (files->count - 1)) == 0) {
@@ -71,7 +71,7 @@ static vg_status walk(vg__files *files, const char *folder, const char *endings,
         if (S_ISDIR(info.st_mode))
             VG_TRY_OUT(walk(files, path, endings, depth + 1));
         else if (has_ending(entry->d_name, endings))
-            VG_TRY_OUT(keep(files, path));
+            VG_TRY_OUT(vg__files_keep(files, path));
     }
 out:
     closedir(dir);
@@ -93,7 +93,7 @@ static vg_status with_ending(vg__files *files, const char *source, const char *e
         size_t word = strcspn(endings, " ");
         int length = snprintf(path, sizeof path, "%s%.*s", source, (int)word, endings);
         if (length < (int)sizeof path && stat(path, &info) == 0 && S_ISREG(info.st_mode))
-            return keep(files, path);
+            return vg__files_keep(files, path);
         endings += word + strspn(endings + word, " ");
     }
     return vg_fail(VG_ERR_NOT_FOUND, "%s: no such file or folder (nor with %s behind it)", source, all);
@@ -116,7 +116,7 @@ vg_status vg__files_find(const char *const *sources, int count, const char *endi
             }
             qsort(files->path + before, (size_t)(files->count - before), sizeof *files->path, by_name);
         } else {
-            VG_TRY_OUT(keep(files, sources[i]));
+            VG_TRY_OUT(vg__files_keep(files, sources[i]));
         }
     }
 out:

@@ -18,6 +18,8 @@ typedef struct vg__files {
  * names a source that leads nowhere. */
 VG_NODISCARD vg_status vg__files_find(const char *const *sources, int count, const char *endings,
                                       vg__files *files);
+/* Puts a copy of the path behind the others. */
+VG_NODISCARD vg_status vg__files_keep(vg__files *files, const char *path);
 void vg__files_free(vg__files *files);
 
 /* The whole file, with a 0 behind it; free() it. A file above `limit` bytes is refused. */

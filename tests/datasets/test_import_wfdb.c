@@ -133,7 +133,7 @@ static void test_variants(void **unused)
     encode(16, samples, N, bytes + 24);
     put("M1.mat", bytes, sizeof bytes);
     char header[512];
-    sprintf(header, "M1 1 300 %d 05:05:15 1/05/2000 \nM1.mat 16+24 1000/mV 16 0 -127 0 0 ECG \n", N);
+    sprintf(header, "M1 1 300 %d 05:05:15 1/05/2000 \nM1.mat 16+24 1000/mV 16 0 0 0 0 ECG \n", N);
     put_text("M1.hea", header);
     char *source = support_path(folder, "M1.hea");
     vg_store *store = import_and_open("wfdb", source, &options, out, &report);
@@ -203,7 +203,14 @@ static void test_bad_headers(void **unused)
         {"bad x\n", "line 1: no number of signals"},
         {"bad 0 360\n", "line 1: the record has no signals"},
         {"bad 100000 360\n", "line 1: 100000 signals"},
-        {"bad/3 1 360\n", "several segments"},
+        {"bad/3 1 360\n", "line 1: the header ends after 0 of its 3 segments"},
+        {"bad/x 1 360\n", "line 1: \"bad/x\" is not a record and its number of segments"},
+        {"bad/0 1 360\n", "is not a record and its number of segments"},
+        {"bad/2 1 360\nbad\n", "line 2: no number of samples behind the segment \"bad\""},
+        {"bad/2 1 360\n~ 5\n~ 9\n", "consists of gaps alone"},
+        {"bad/2 1 360\nnone 5\n~ 9\n", "none.hea: cannot be opened"},
+        {"bad/1 1 360\n../bad 5\n", "line 2: the file \"../bad\" is not in the header's own folder"},
+        {"bad/1 1 360\nbad 5\n", "line 2: the segment \"bad\" consists of segments itself"},
         {"bad 1 -5 10\n", "line 1: \"-5\" is not a sampling rate"},
         {"bad 1 nan 10\n", "\"nan\" is not a sampling rate"},
         {"bad 1 fast 10\n", "\"fast\" is not a sampling rate"},
@@ -213,9 +220,10 @@ static void test_bad_headers(void **unused)
         {"bad 2 360 10\nbad.dat 16\n", "line 2: the header ends after 1 of its 2 signals"},
         {"bad 1 360 10\nbad.dat\n", "line 2: no format"},
         {"bad 1 360 10\nbad.dat sixteen\n", "line 2: \"sixteen\" is not a signal format"},
-        {"bad 1 360 10\nbad.dat 80\n", "line 2: signal format 80 is not supported"},
-        {"bad 1 360 10\nbad.dat 16x4\n", "more than one sample per frame"},
-        {"bad 1 360 10\nbad.dat 16:3\n", "skew"},
+        {"bad 1 360 10\nbad.dat 17\n", "line 2: signal format 17 is not known"},
+        {"bad 1 360 10\nbad.dat 516\n", "line 2: signal format 516 is compressed with FLAC"},
+        {"bad 1 360 10\nbad.dat 16x0\n", "0 samples in a frame cannot be"},
+        {"bad 1 360 10\nbad.dat 16:-3\n", "is not a signal format"},
         {"bad 1 360 10\nbad.dat 16+\n", "is not a signal format"},
         {"bad 1 360 10\nbad.dat 16 gain\n", "line 2: \"gain\" is not a gain"},
         {"bad 1 360 10\nbad.dat 16 200(5/mV\n", "is not a gain"},
@@ -238,8 +246,8 @@ static void test_bad_headers(void **unused)
     }
     /* With `strict` the error itself comes out, of its own kind. */
     options.strict = true;
-    put_text("bad.hea", "bad 1 360 10\nbad.dat 80\n");
-    import_refuses("wfdb", source, &options, out, VG_ERR_UNSUPPORTED, "bad.hea: line 2: signal format 80");
+    put_text("bad.hea", "bad 1 360 10\nbad.dat 17\n");
+    import_refuses("wfdb", source, &options, out, VG_ERR_UNSUPPORTED, "bad.hea: line 2: signal format 17");
     options.strict = false;
     put("bad.hea", "bad 1\0 360", 10);
     import_refuses("wfdb", source, &options, out, VG_ERR_DATA, "not a text file");

@@ -53,6 +53,23 @@ def make_yaml():
     yield "plain", b"a: ~\nb: [1, .inf, true]\n\"c\": {}\n"
 
 
+def wfdb(header, segment=b"", body=b""):
+    return b"---\n".join([header, segment, body])
+
+
+@maker
+def make_wfdb():
+    for name in ("8", "16", "24", "32", "61", "80", "160", "212", "310", "311", "16+24"):
+        bits = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12, "16+24": 16}.get(name, 11)
+        body = bytes(range(7, 7 + 4 * bits + 24))
+        yield "format" + name.replace("+", "-"), wfdb(b"f 2 250 12\nf.dat %b 200(3)/mV 12 0 7 99 0 I\nf.dat %b 100/uV 12 5 -1\n" % (2 * (name.encode(),)), b"", body)
+    yield "frames", wfdb(b"f 2 125/9(2) 6 10:00:00 1/2/2003\n#c\nf.dat 16x2 1\nf.dat 16x3:2 1 16 0 0 0 0 V5\n", b"", bytes(60))
+    yield "open", wfdb(b"f 1 360\r\nf.dat 16\r\n", b"", bytes(33))
+    yield "fixed", wfdb(b"f/4 1 250 18\ns 6\n~ 4\ns 6\n~ 2\n", b"s 1 250 6\nf.dat 16 200 16 0 0 0 0 II\n", bytes(12))
+    yield "layout", wfdb(b"f/3 2 250 12\ns 0\ns 6\ns 6\n", b"s 2 250\nf.dat 212 200 12 0 0 0 0 II\n~ 0 200 0 0 0 0 0 V\n", bytes(9))
+    yield "flac", wfdb(b"f 1 250 6\nf.dat 516 200\n")
+
+
 for name in sys.argv[1:] or MAKERS:
     folder = HERE / "corpus" / name
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,10 @@
+/* Stands in for datasets/import/pipeline.c behind an importer: reads all it is given and writes no store. */
+#ifndef VAGUS_TESTS_FUZZ_FUZZ_PIPELINE_H
+#define VAGUS_TESTS_FUZZ_FUZZ_PIPELINE_H
+
+#include "datasets/import/pipeline.h"
+
+/* Runs the importer over one source. `map` is the option of that name. */
+void fuzz_import(const vg__importer *importer, const char *source, const char *map);
+
+#endif
