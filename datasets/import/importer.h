@@ -45,6 +45,9 @@ extern "C" {
     X(TEXT, map, "", "hdf5: which dataset or value is what, \"signal=tracings,rate=400,records=exam_id\"")   \
     X(NUMBER, min_seconds, "10", "shorter recordings are left out")                                          \
     X(NUMBER, min_quality, "0.35", "recordings with a lower signal quality index (0..1) are left out")       \
+    X(TEXT, keep, "",                                                                                        \
+      "never left out for length or quality: records or files, separated by commas, or all; what this "      \
+      "overruled is noted in the store")                                                                     \
     X(FLAG, drop_bad, "true", "blank 10 s windows that are flat, weaker than 0.05 mV or above 20 mV")        \
     X(FLAG, flip, "false", "turn recordings whose QRS points down")                                          \
     X(COUNT, threads, "0",                                                                                   \

@@ -39,6 +39,7 @@ static void discard(void *argument)
     free(job->lead);
     free(job->samples);
     free(job->stored);
+    free(job->beats);
     free(job->ratings);
     free(job);
 }
@@ -115,6 +116,14 @@ static void note_upside_down(vg__pipeline *pipeline, const char *record, const c
              record, *lead ? ":" : "", lead);
 }
 
+static void note_kept(vg__pipeline *pipeline, const vg__job *job)
+{
+    size_t used = strlen(pipeline->kept), size = sizeof pipeline->kept;
+    if (!job->overruled[0] || used + strlen(job->fields.record) + strlen(job->overruled) + 8 > size) return;
+    snprintf(pipeline->kept + used, size - used, "%s%s: %s", used ? "; " : "", job->fields.record,
+             job->overruled);
+}
+
 static vg_status note_blanks(vg__pipeline *pipeline, const vg__job *job)
 {
     char reason[VG__LINE_SIZE];
@@ -135,8 +144,10 @@ static vg_status emit_recording(vg__pipeline *pipeline, const vg__job *job)
     if (job->failed != VG_OK) return vg_fail(job->failed, "%s", job->text);
     note_limit(pipeline, job);
     if (job->status != VG_OK) return emit_exclusion(pipeline, job);
-    if (job->quality.polarity < 0) note_upside_down(pipeline, fields->record, job->lead);
+    if (job->quality.polarity < 0 && !job->overruled[0])
+        note_upside_down(pipeline, fields->record, job->lead);
     VG_TRY(note_blanks(pipeline, job));
+    note_kept(pipeline, job);
     vg_recording recording = {.subject = fields->subject,
                               .session = fields->session,
                               .trial = fields->trial,
@@ -145,6 +156,7 @@ static vg_status emit_recording(vg__pipeline *pipeline, const vg__job *job)
                               .source = job->file,
                               .length = job->stored_count};
     VG_TRY(vg_store_writer_add(pipeline->writer, &recording, job->stored, job->ratings));
+    VG_TRY(vg_store_writer_measured(pipeline->writer, job->features, job->beats, job->beat_count));
     note_rate(pipeline, job->rate);
     pipeline->report->recordings++;
     pipeline->report->seconds += (double)job->stored_count / pipeline->options->rate;
@@ -278,9 +290,14 @@ static vg_status check_raw(vg__pipeline *pipeline, const vg__raw *raw, vg__job *
         return refuse(pipeline, raw, subject, seconds,
                       "unknown unit: \"%s\" of lead %s; the option units can tell it", units,
                       raw->lead ? raw->lead : "?");
-    if (raw->count == 0 || seconds < options->min_seconds)
+    job->keep = vg__pipeline_keeps(pipeline, raw);
+    bool too_short = raw->count == 0 || seconds < options->min_seconds;
+    if (too_short && (raw->count == 0 || !job->keep))
         return refuse(pipeline, raw, subject, seconds, "too short: %.1f s, a recording must have %g s",
                       seconds, options->min_seconds);
+    if (too_short)
+        snprintf(job->overruled, sizeof job->overruled, "too short: %.1f s of %g s", seconds,
+                 options->min_seconds);
     job->seconds = seconds;
     *usable = true;
     return take_samples(job, raw, scale);
@@ -349,8 +366,10 @@ vg_status vg__pipeline_run(const vg__importer *importer, const char *const *sour
     for (int i = 0; i < columns; i++)
         names[i] = i < known ? importer->rating_names[i] : pipeline.ratings.rating[i - known].name;
     VG_TRY_OUT(vg_store_writer_create(out, overwrite, names, columns, &pipeline.writer));
+    VG_TRY_OUT(vg_store_writer_features(pipeline.writer, vg_feature_names(), VG_FEATURE_COUNT));
     VG_TRY_OUT(vg__ordered_create(thread_count(options), BYTES_IN_FLIGHT, &calls, &pipeline.queue));
     VG_TRY_OUT(importer->import(&pipeline, sources, count));
+    vg__pipeline_check_keep(&pipeline);
     VG_TRY_OUT(vg__ordered_drain(pipeline.queue));
     if (report->recordings == 0) {
         status = vg_fail(VG_ERR_DATA, "nothing could be imported; %lld were left out, the first: %s",

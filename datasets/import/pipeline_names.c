@@ -43,6 +43,40 @@ bool vg__pipeline_name(const vg__pipeline *pipeline, const vg__raw *raw, vg__fie
     return true;
 }
 
+bool vg__pipeline_keeps(vg__pipeline *pipeline, const vg__raw *raw)
+{
+    char stem[VG__FIELD_SIZE];
+    const char *keep = pipeline->options->keep, *file = vg__file_name(raw->file);
+    vg__file_stem(raw->file, stem, sizeof stem);
+    if (strcmp(keep, "all") == 0) return true;
+    int index = 0;
+    for (const char *p = keep; *p; index++) {
+        size_t length = strcspn(p, ",");
+        const char *const names[] = {raw->record, file, stem};
+        for (int i = 0; i < 3; i++) {
+            if (!names[i] || strlen(names[i]) != length || strncmp(p, names[i], length) != 0) continue;
+            if (index < 64) pipeline->keep_seen |= (uint64_t)1 << index;
+            return true;
+        }
+        p += length + (p[length] == ',');
+    }
+    return false;
+}
+
+void vg__pipeline_check_keep(vg__pipeline *pipeline)
+{
+    const char *keep = pipeline->options->keep;
+    if (strcmp(keep, "all") == 0) return;
+    int index = 0;
+    for (const char *p = keep; *p && index < 64; index++) {
+        size_t length = strcspn(p, ",");
+        if (length > 0 && !(pipeline->keep_seen >> index & 1))
+            vg__pipeline_warn(pipeline, "import option keep: there is no record or file \"%.*s\"",
+                              (int)length, p);
+        p += length + (p[length] == ',');
+    }
+}
+
 /* The data set's short name: the option, or the name of the source's folder (of the file, when it holds many
  * recordings). */
 static void source_name(const vg__pipeline *pipeline, const char *source, char *name, size_t size)
@@ -101,6 +135,7 @@ static vg_status describe(vg__pipeline *pipeline, const char *first_source)
                           .citation = *options->citation ? options->citation : pipeline->importer->citation,
                           .importer = importer};
     VG_TRY(vg_store_writer_describe(pipeline->writer, &info));
+    if (pipeline->kept[0]) VG_TRY(vg_store_writer_note(pipeline->writer, "kept", pipeline->kept));
     if (pipeline->upside_down[0])
         VG_TRY(vg_store_writer_note(pipeline->writer, "upside_down", pipeline->upside_down));
     if (isfinite(pipeline->lowest_limit)) {

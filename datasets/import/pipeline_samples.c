@@ -91,28 +91,33 @@ static const char *describe_windows(const vg_quality *q, char *text, size_t size
     return text;
 }
 
-/* Whether a recording of this quality is usable; writes the reason if it is not. */
-static bool usable(const vg_import_options *options, const vg_quality *q, const uint8_t *flags, char *reason,
-                   size_t size)
+/* Whether a recording of this quality is usable, or to be kept nevertheless; writes the reason if not. */
+static bool usable(vg__job *job)
 {
-    char windows[256];
-    if (q->nan_share >= 1) {
-        snprintf(reason, size, "no usable ECG: none of its samples is a number");
-        return false;
+    char why[VG__LINE_SIZE / 4];
+    vg_verdict verdict = vg_quality_judge(&job->quality, job->options->min_quality, why, sizeof why);
+    if (verdict == VG_VERDICT_GOOD || verdict == VG_VERDICT_UPSIDE_DOWN) return true;
+    size_t used = strlen(job->overruled);
+    if (job->keep)
+        snprintf(job->overruled + used, sizeof job->overruled - used, "%s%s", used ? ", " : "", why);
+    else
+        snprintf(job->text, sizeof job->text, "no usable ECG: %s: %s", vg_verdict_word(verdict), why);
+    return job->keep;
+}
+
+/* The row of the table of features, and the beats at the store's rate. `peaks` are the recording's own. */
+static vg_status measure(vg__job *job, vg_rpeaks *peaks)
+{
+    vg_hrv hrv;
+    VG_TRY(vg_hrv_measure(peaks->position, peaks->count, job->rate, &hrv));
+    vg_features_pack(&hrv, &job->quality, job->features);
+    job->beats = peaks->position;
+    peaks->position = NULL;
+    for (int64_t i = 0; i < peaks->count; i++) {
+        double at = job->beats[i] * job->options->rate / job->rate;
+        if (at <= (double)job->stored_count) job->beats[job->beat_count++] = at;
     }
-    int64_t dropped = 0;
-    for (int64_t w = 0; w < q->windows; w++) dropped += (flags[w] & DROPPED_FOR) != 0;
-    if (q->windows > 0 && dropped == q->windows) {
-        snprintf(reason, size, "no usable ECG: of %lld windows %s", (long long)q->windows,
-                 describe_windows(q, windows, sizeof windows));
-        return false;
-    }
-    if (q->index < options->min_quality) {
-        snprintf(reason, size, "no usable ECG: signal quality %.2f is below %.2f (%lld beats found)",
-                 q->index, options->min_quality, (long long)q->beats);
-        return false;
-    }
-    return true;
+    return VG_OK;
 }
 
 /* Filters, resamples and blanks a recording that was found usable. An error of kind DATA excludes it. */
@@ -133,7 +138,7 @@ static vg_status process(vg__job *job, const uint8_t *flags, double window_s)
     VG_TRY_OUT(vg_resample(job->samples, job->count, job->rate, options->rate, wide));
     double sign = job->quality.polarity < 0 && options->flip ? -1 : 1;
     for (int64_t i = 0; i < n; i++) stored[i] = (float)(sign * wide[i]);
-    if (options->drop_bad) {
+    if (options->drop_bad && !job->overruled[0]) {
         job->dropped = blank_windows(flags, job->quality.windows, window_s, options->rate, stored, n);
         job->dropped_seconds = (double)job->dropped * window_s;
         describe_windows(&job->quality, job->windows, sizeof job->windows);
@@ -155,21 +160,25 @@ static vg_status judge_and_process(vg__job *job)
     if (!flags)
         return vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld windows", job->file, (long long)windows);
     vg_quality_windows(job->samples, job->count, job->rate, &options, flags);
-    vg_status status = vg_quality_measure(job->samples, job->count, job->rate, &options, &job->quality);
+    vg_rpeaks peaks = {0};
+    vg_status status =
+        vg_quality_measure_beats(job->samples, job->count, job->rate, &options, &job->quality, &peaks);
     if (status == VG_ERR_DATA) { /* too little of it is finite to be filtered */
         job->status = status;
         snprintf(job->text, sizeof job->text, "no usable ECG: %.600s", vg_cause());
         status = VG_OK;
-    } else if (status == VG_OK && !usable(job->options, &job->quality, flags, job->text, sizeof job->text)) {
+    } else if (status == VG_OK && !usable(job)) {
         job->status = VG_ERR_DATA;
     } else if (status == VG_OK) {
         status = process(job, flags, options.window_s);
+        if (status == VG_OK) status = measure(job, &peaks);
         if (status == VG_ERR_DATA) {
             job->status = status;
             snprintf(job->text, sizeof job->text, "%s", vg_cause());
             status = VG_OK;
         }
     }
+    vg_rpeaks_free(&peaks);
     free(flags);
     return status;
 }

@@ -159,9 +159,28 @@ static void test_names(void **unused)
     }
     assert_string_equal(vg_store_note(store, "rating_task"), "1=0 2=1");
     assert_int_equal(vg_store_exclusion_count(store), 2);
-    assert_non_null(strstr(vg_store_exclusion(store, 0)->reason, "1 flat"));
+    assert_non_null(strstr(vg_store_exclusion(store, 0)->reason, "no usable ECG: flat: "));
     assert_string_equal(vg_store_exclusion(store, 0)->subject, "08");
     assert_non_null(strstr(vg_store_exclusion(store, 1)->reason, "does not fit the pattern"));
+    vg_store_close(store);
+    vg_import_report_free(&report);
+
+    /* What is left out can be overruled; a name that nothing has is told. */
+    assert_ok(vg_import_set(&options, "keep", "Subject08_2.edf,Subject9"));
+    store = import_and_open("edf", place, &options, out, &report);
+    assert_int_equal(report.recordings, 3);
+    assert_int_equal(report.warnings, 1);
+    assert_non_null(strstr(report.warning[0], "no record or file \"Subject9\""));
+    assert_string_equal(vg_store_recording(store, 2)->subject, "08");
+    assert_non_null(strstr(vg_store_note(store, "kept"), "Subject08_2: it does not move"));
+    assert_int_equal(vg_store_exclusion_count(store), 1);
+    assert_string_equal(vg_store_feature_name(store, 0), "mean_bpm");
+    int64_t beats;
+    assert_true(vg_store_features(store, 0)[0] > 40 && isnan(vg_store_features(store, 2)[0]));
+    assert_non_null(vg_store_beats(store, 0, &beats));
+    assert_true(beats > 10);
+    vg_store_beats(store, 2, &beats);
+    assert_int_equal(beats, 0);
     vg_store_close(store);
     vg_import_report_free(&report);
     assert_ok(vg_import_set(&options, "rating", "task:1=0"));

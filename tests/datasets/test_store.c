@@ -60,17 +60,25 @@ static float *wave(int64_t count, uint32_t stream)
     return samples;
 }
 
+/* Beats of the second recording (the others have none), and its features; the third was not measured. */
+enum { BEATS = 4, FEATURES = 2 };
+static const double beats[BEATS] = {0, 1.5, 200.25, 300};
+static const double features[FEATURES] = {72.5, NAN};
+
 static char *write_store(const char *name)
 {
     static const char *const names[RATINGS] = {"arousal", "valence"};
+    static const char *const measured[FEATURES] = {"mean_bpm", "lf_hf"};
     char *path = support_path(folder, name);
     vg_store_writer *writer;
     assert_ok(vg_store_writer_create(path, false, names, RATINGS, &writer));
+    assert_ok(vg_store_writer_features(writer, measured, FEATURES));
     for (int i = 0; i < RECORDINGS; i++) {
         vg_recording recording = recordings[i];
         recording.length = lengths[i];
         float *samples = wave(lengths[i], (uint32_t)i);
         assert_ok(vg_store_writer_add(writer, &recording, samples, i == 2 ? NULL : ratings[i]));
+        if (i == 1) assert_ok(vg_store_writer_measured(writer, features, beats, BEATS));
         free(samples);
     }
     assert_int_equal(vg_store_writer_count(writer), RECORDINGS);
@@ -113,9 +121,15 @@ static bool content_is_whole(vg_store *store)
            vg_store_exclusion(store, 0)->seconds == 61.5 && vg_store_note(store, "command") &&
            strcmp(vg_store_note(store, "command"), "vagus data import") == 0 &&
            strcmp(vg_store_rating_name(store, 0), "arousal") == 0;
+    same = same && vg_store_has_beats(store) && vg_store_feature_count(store) == FEATURES &&
+           strcmp(vg_store_feature_name(store, 1), "lf_hf") == 0;
     for (int i = 0; same && i < RECORDINGS; i++) {
         const vg_recording *got = vg_store_recording(store, i);
-        same = got->length == lengths[i];
+        int64_t count;
+        const double *at = vg_store_beats(store, i, &count), *feature = vg_store_features(store, i);
+        same = got->length == lengths[i] && count == (i == 1 ? BEATS : 0) && isnan(feature[1]) &&
+               (i == 1 ? feature[0] == features[0] : isnan(feature[0])) &&
+               (i != 1 || memcmp(at, beats, sizeof beats) == 0);
 #define SAME_COLUMN(field)                                                                                   \
     same = same && strcmp(got->field, recordings[i].field ? recordings[i].field : "") == 0;
         VG_RECORDING_TEXTS(SAME_COLUMN)
@@ -221,6 +235,9 @@ static void test_least(void **state)
     assert_int_equal(vg_store_rating_count(store), 0);
     assert_int_equal(vg_store_exclusion_count(store), 0);
     assert_int_equal(vg_store_note_count(store), 0);
+    assert_int_equal(vg_store_feature_count(store), 0);
+    assert_false(vg_store_has_beats(store));
+    assert_null(vg_store_features(store, 0));
     expect_text(vg_store_recording(store, 0)->subject, "");
     vg_store_close(store);
     free(path);
@@ -505,6 +522,31 @@ static void flat_ratings(hid_t file)
     set_numbers(file, "ratings/values", 3, (int64_t[]){1, 2, 3});
 }
 
+static void late_beats(hid_t file)
+{
+    set_numbers(file, "beats/end", 3, (int64_t[]){0, 5, 5});
+}
+static void falling_beats(hid_t file)
+{
+    set_numbers(file, "beats/end", 3, (int64_t[]){0, 4, 3});
+}
+static void foreign_beats(hid_t file)
+{
+    set_numbers(file, "beats/end", 3, (int64_t[]){3, 4, 4});
+}
+static void short_beats(hid_t file)
+{
+    set_numbers(file, "beats/end", 2, (int64_t[]){0, 4});
+}
+static void huge_beats(hid_t file)
+{
+    claim(file, "beats/position", H5T_IEEE_F64LE, (hsize_t)1 << 50);
+}
+static void flat_features(hid_t file)
+{
+    set_numbers(file, "features/values", 3, (int64_t[]){1, 2, 3});
+}
+
 static void other_format(hid_t file)
 {
     H5Adelete(file, "format");
@@ -546,6 +588,12 @@ static void test_mutations(void **state)
         {"huge_table", huge_table, VG_ERR_FORMAT, "/recordings/offset claims"},
         {"huge_exclusions", huge_exclusions, VG_ERR_FORMAT, "/exclusions/seconds claims"},
         {"flat_ratings", flat_ratings, VG_ERR_FORMAT, "/ratings/values is not 2-dimensional"},
+        {"flat_features", flat_features, VG_ERR_FORMAT, "/features/values is not 2-dimensional"},
+        {"late_beats", late_beats, VG_ERR_FORMAT, "/beats/end: row 1 is 5 of 4"},
+        {"falling_beats", falling_beats, VG_ERR_FORMAT, "/beats/end: row 2 is 3 of 4"},
+        {"foreign_beats", foreign_beats, VG_ERR_FORMAT, "/beats/position: row 1 is 1.5"},
+        {"short_beats", short_beats, VG_ERR_FORMAT, "/beats/end has 2 rows"},
+        {"huge_beats", huge_beats, VG_ERR_FORMAT, "/beats/position claims"},
     };
     char *path = write_store("good.h5");
     size_t size;
