@@ -185,11 +185,19 @@ static void look_at_clock(vg__crew *crew)
     }
 }
 
+/* Lines that were held back by a full sink, which has been written since, are not waited for: no descriptor
+ * tells of them. Nor are they passed here, again and again, since a signal may have come. */
 static void look_at_output(vg__crew *crew)
 {
-    for (int i = 0; i < crew->count; i++) bring_out(&crew->ranks[i]);
+    bool held = false;
+    for (int i = 0; i < crew->count; i++) {
+        bring_out(&crew->ranks[i]);
+        held = held || crew->ranks[i].out.held || crew->ranks[i].err.held;
+    }
+    const size_t before = crew->out->used + crew->err->used;
     vg__sink_write(crew->out);
     vg__sink_write(crew->err);
+    crew->at_once = held && crew->out->used + crew->err->used < before;
 }
 
 void vg__crew_turn(vg__crew *crew, double until)
@@ -207,7 +215,7 @@ void vg__crew_turn(vg__crew *crew, double until)
     }
     until = fmin(until, fmin(crew->term_at, crew->kill_at));
     const double wait = fmin(fmax(ceil(1000 * (until - vg__crew_now())), 0), 60000);
-    poll(crew->polled, count, (int)wait);
+    poll(crew->polled, count, crew->at_once ? 0 : (int)wait);
     vg__signals_clear();
     /* Signals before children: a scheduler may have sent one and the same to everybody. Children before
      * output: what is read after a rank's end is all there is. */

@@ -13,6 +13,7 @@ typedef struct vg__crew {
     double grace, kill_after;
     vg__sink *out, *err;
     struct pollfd *polled; /* the signals, both sinks, then two of each rank */
+    bool at_once;          /* there is output to pass on without waiting for any descriptor */
     /* Asked from outside. */
     int passed;       /* the first signal that was passed on; 0: none */
     int interrupts;   /* SIGINTs */

@@ -18,7 +18,7 @@ void vg__source_open(vg__source *source, int fd, vg__sink *sink, int rank, int w
     source->sink = sink;
     source->rank = rank;
     source->width = width;
-    source->within_line = false;
+    source->within_line = source->held = false;
     source->used = 0;
 }
 
@@ -64,12 +64,16 @@ static bool put(vg__source *source, const char *piece, size_t length)
 void vg__source_pass(vg__source *source)
 {
     size_t done = 0;
+    source->held = false;
     while (done < source->used) {
         const char *piece = source->bytes + done, *newline = memchr(piece, '\n', source->used - done);
         size_t length = newline ? (size_t)(newline - piece) : source->used - done;
         if (!newline && source->fd >= 0 && length < sizeof source->bytes) break;
         /* A newline alone after pieces ends what already ended with the last of them. */
-        if (!(newline && length == 0 && source->within_line) && !put(source, piece, length)) break;
+        if (!(newline && length == 0 && source->within_line) && !put(source, piece, length)) {
+            source->held = true;
+            break;
+        }
         source->within_line = !newline;
         done += length + (newline != NULL);
     }

@@ -28,6 +28,7 @@ typedef struct vg__source {
     vg__sink *sink;
     int rank, width;  /* digits of the largest rank */
     bool within_line; /* the piece before was no whole line */
+    bool held;        /* a line waits for room in the sink */
     size_t used;
     char bytes[VG__LONGEST_PIECE];
 } vg__source;
