@@ -57,6 +57,49 @@ def wfdb(header, segment=b"", body=b""):
     return b"---\n".join([header, segment, body])
 
 
+def edf(reserved, labels, samples, body, records, duration="1", first=b"0       "):
+    """An EDF or BDF file (first=b"\\xffBIOSEMI")."""
+    def text(value, width):
+        return str(value).encode().ljust(width)
+    n = len(labels)
+    head = first + text("X", 80) + text("Startdate", 80) + b"01.01.0000.00.00" + text(256 + 256 * n, 8) + text(reserved, 44)
+    head += text(records, 8) + text(duration, 8) + text(n, 4)
+    for column, width in ((labels, 16), ([""] * n, 80), (["mV"] * n, 8), (["-3.2768"] * n, 8), (["3.2767"] * n, 8),
+                          (["-32768"] * n, 8), (["32767"] * n, 8), ([""] * n, 80), (samples, 8), ([""] * n, 32)):
+        head += b"".join(text(value, width) for value in column)
+    return head + body
+
+
+def gdf(version, kind, width, duration):
+    """One channel of 4 samples a record, 2 records."""
+    second = version >= "2"
+    head = b"GDF " + version.encode() + bytes(176)
+    head += struct.pack("<H", 2) + bytes(50) if second else struct.pack("<q", 512) + bytes(44)
+    head += struct.pack("<q", 2) + duration + (struct.pack("<HH", 1, 0) if second else struct.pack("<I", 1))
+    limits = struct.pack("<dd", -1, 1) + (struct.pack("<dd", -100, 100) if second else struct.pack("<qq", -100, 100))
+    head += b"ECG".ljust(16) + bytes(80) + (bytes(6) + struct.pack("<H", 4274) if second else b"mV".ljust(8)) + limits
+    head += bytes(80) + struct.pack("<II", 4, kind) + bytes(32)
+    return head + bytes(range(8 * width))
+
+
+@maker
+def make_edf():
+    samples = struct.pack("<8h", *range(8))
+    yield "edf", edf("", ["ECG I"], [4], samples, 2)
+    yield "edf-open", edf("EDF+C", ["EEG", "EKG"], [2, 2], samples, -1)
+    times = [b"+0\x14\x14\0", b"+2.5\x14\x14\0"]
+    body = b"".join(samples[8 * i : 8 * i + 8] + time.ljust(12, b"\0") for i, time in enumerate(times))
+    yield "edf-gaps", edf("EDF+D", ["ECG", "EDF Annotations"], [4, 6], body, 2)
+    yield "bdf", edf("24BIT", ["ECG"], [4], bytes(range(24)), 2, first=b"\xffBIOSEMI")
+    body = b"".join(bytes(12) + time.ljust(12, b"\0") for time in times)
+    yield "bdf-gaps", edf("BDF+D", ["ECG", "BDF Annotations"], [4, 4], body, 2, first=b"\xffBIOSEMI")
+    fraction = struct.pack("<II", 1, 2)
+    yield "gdf1", gdf("1.25", 3, 2, fraction)
+    yield "gdf2", gdf("2.20", 16, 4, fraction)
+    yield "gdf2-long", gdf("2.51", 279, 3, struct.pack("<d", 0.5))
+    yield "gdf2-wide", gdf("2.10", 8, 8, fraction)
+
+
 @maker
 def make_wfdb():
     for name in ("8", "16", "24", "32", "61", "80", "160", "212", "310", "311", "16+24"):
