@@ -62,7 +62,7 @@ static vg_status open_stores(vg_corpus *corpus, const char *const *paths, int co
     if (!own->stores) return vg_fail(VG_ERR_MEMORY, "a corpus of %d stores", count);
     for (int i = 0; i < count; i++) {
         VG_TRY(vg_store_open(paths[i], &own->stores[i]));
-        own->store_count = i + 1;
+        corpus->store_count = own->store_count = i + 1;
     }
     return VG_OK;
 }
@@ -137,6 +137,7 @@ vg_status vg_corpus_create(const char *const *paths, int path_count, const vg_co
     VG_TRY_OUT(whole_samples(corpus->options.stride, corpus->rate, "a stride", &stride));
     VG_TRY_OUT(vg__corpus_load(corpus, paths));
     VG_TRY_OUT(vg__corpus_cut(corpus));
+    vg__corpus_samples_at_random(corpus);
     VG_TRY_OUT(vg_corpus_normalize(corpus, VG_NORMALIZE_NONE, NULL, 0, NULL));
 out:
     if (status != VG_OK)
@@ -163,7 +164,7 @@ void vg_corpus_destroy(vg_corpus *corpus)
     free(corpus->rating_names);
     free(corpus->segments);
     free(corpus->recordings);
-    free(corpus->signal);
+    vg__corpus_free_samples(corpus);
     free(corpus);
 }
 
@@ -196,6 +197,14 @@ uint64_t vg_corpus_fingerprint(const vg_corpus *corpus)
             hash = mix(hash, bits);
         }
     }
-    for (int64_t s = 0; s < corpus->segment_count; s++) hash = mix(hash, (uint64_t)corpus->segments[s].start);
+    /* Where each would start if recordings stood end to end, as they do in memory and in no mapped file. */
+    int64_t before = 0;
+    for (int64_t r = 0; r < corpus->recording_count; r++) {
+        const vg_corpus_recording *recording = &corpus->recordings[r];
+        const vg_segment *segments = corpus->segments + recording->first_segment;
+        for (int64_t s = 0; s < recording->segment_count; s++)
+            hash = mix(hash, (uint64_t)(before + segments[s].start - recording->offset));
+        before += recording->length;
+    }
     return hash;
 }

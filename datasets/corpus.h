@@ -27,6 +27,8 @@ typedef struct vg_corpus_options {
     double clipped_share; /* a segment is clipped when more than this share of its samples lies in runs of
                              three or more equal samples at its largest or smallest value */
     const char *lead;     /* only recordings of this lead; NULL = all */
+    int64_t memory_bytes; /* samples that take more are not held in memory but mapped from a plain copy of the
+                             store, made once (plain.h); 0: half of the machine's */
 } vg_corpus_options;
 
 /* 10 s, no overlap, flat below 0.001, clipped above 0.05, all leads. */
@@ -62,9 +64,11 @@ typedef struct vg_corpus {
     vg_corpus_options options; /* stride filled in; lead is the corpus' own copy */
     vg_preprocessing preprocessing;
     double rate;
+    int store_count;        /* the paths it was loaded from */
     int64_t segment_length; /* T, samples */
-    float *signal;
+    float *signal;          /* read only; the same samples whether mapped or not */
     int64_t sample_count;
+    bool mapped; /* from files, not in memory */
     vg_corpus_recording *recordings;
     int64_t recording_count;
     vg_segment *segments;
@@ -113,6 +117,12 @@ VG_NODISCARD VG_API vg_status vg_corpus_normalize(vg_corpus *corpus, vg_normaliz
  * recorded mean and sd instead of computing them from this data. */
 VG_NODISCARD VG_API vg_status vg_corpus_normalize_as(vg_corpus *corpus, const vg_preprocessing *contract,
                                                      vg_normalize_report *report);
+
+/* The memory of this machine, or of the container that this process is confined to, in bytes. */
+VG_API int64_t vg_machine_memory(void);
+
+/* Tells that a segment will be read soon: one of a mapped corpus is brought in meanwhile. */
+VG_API void vg_corpus_read_ahead(const vg_corpus *corpus, int64_t segment);
 
 /* T normalised samples of a segment. */
 VG_API void vg_corpus_segment(const vg_corpus *corpus, int64_t segment, float *out);

@@ -163,30 +163,7 @@ static vg_status fill_ratings(vg_corpus *corpus, const int64_t *index_in_store)
     return VG_OK;
 }
 
-/* ---- Samples ----------------------------------------------------------------------------------------- */
-
-static vg_status load_samples(vg_corpus *corpus, const int64_t *index_in_store, const char *const *paths)
-{
-    if ((uint64_t)corpus->sample_count > SIZE_MAX / sizeof(float))
-        return vg_fail(VG_ERR_MEMORY, "%" PRId64 " samples do not fit into memory", corpus->sample_count);
-    corpus->signal = malloc((size_t)corpus->sample_count * sizeof(float));
-    if (!corpus->signal)
-        return vg_fail(VG_ERR_MEMORY, "the signal of the corpus needs %.0f MiB; name fewer stores",
-                       (double)corpus->sample_count * sizeof(float) / 1048576);
-    for (int64_t i = 0; i < corpus->recording_count; i++) {
-        const vg_corpus_recording *recording = &corpus->recordings[i];
-        float *samples = corpus->signal + recording->offset;
-        VG_TRY(vg_store_read(corpus->own->stores[recording->store], index_in_store[i], 0, recording->length,
-                             samples));
-        if (vg_fingerprint(samples, recording->length) != recording->fingerprint)
-            return vg_fail(VG_ERR_FORMAT,
-                           "%s: recording %" PRId64
-                           " (%s) does not have its fingerprint: the file is damaged; "
-                           "import it again",
-                           paths[recording->store], index_in_store[i], recording->source);
-    }
-    return VG_OK;
-}
+/* ---- Copies ----------------------------------------------------------------------------------------- */
 
 struct print {
     uint64_t fingerprint;
@@ -284,7 +261,7 @@ vg_status vg__corpus_load(vg_corpus *corpus, const char *const *paths)
     VG_TRY_OUT(number_people(corpus, subject_keys, trial_keys));
     VG_TRY_OUT(collect_ratings(corpus));
     VG_TRY_OUT(fill_ratings(corpus, index_in_store));
-    VG_TRY_OUT(load_samples(corpus, index_in_store, paths));
+    VG_TRY_OUT(vg__corpus_load_samples(corpus, index_in_store, paths));
     VG_TRY_OUT(warn_of_copies(corpus, paths));
 out:
     for (int64_t i = 0; subject_keys && i < most; i++) free(subject_keys[i]);

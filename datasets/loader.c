@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/random.h"
+#include "datasets/mixture.h"
 
 /* One batch's buffers. */
 struct slot {
@@ -24,6 +25,7 @@ struct vg_loader {
     vg_loader_options options;
     int64_t *segments, *order; /* [count] as given; of this epoch */
     int64_t count, steps, rows;
+    vg__mixture *mixture; /* NULL: every segment once an epoch */
     struct slot *slots;
     int slot_count;
     bool threaded;
@@ -49,6 +51,9 @@ static void fill(const vg_loader *loader, int64_t step)
     const struct slot *slot = &loader->slots[step % loader->slot_count];
     int64_t from, to, total, length = loader->corpus->segment_length;
     slice(loader, step, &from, &to, &total);
+    /* Of a mapped corpus all rows are asked for before the first is waited for. */
+    for (int64_t row = from; slot->signal && loader->corpus->mapped && row < to; row++)
+        vg_corpus_read_ahead(loader->corpus, loader->order[row]);
     for (int64_t row = 0; row < to - from; row++) {
         int64_t segment = loader->order[from + row];
         if (slot->signal) vg_corpus_segment(loader->corpus, segment, slot->signal + row * length);
@@ -104,6 +109,8 @@ static vg_status check(const vg_corpus *corpus, const int64_t *segments, int64_t
                        "a batch of %" PRId64 " segments cannot be filled from %" PRId64
                        ", so no step would be left; lower the batch size",
                        options->batch_size, count);
+    if (options->weight_count && !options->shuffle)
+        return vg_fail(VG_ERR_CONFIG, "stores are mixed by weights in a shuffled order only");
     if (options->prefetch < 0 || options->prefetch > 1024)
         return vg_fail(VG_ERR_CONFIG, "%d batches ahead cannot be; give 0 to 1024", options->prefetch);
     if (options->world < 0 || options->rank < 0 || options->rank >= (options->world ? options->world : 1))
@@ -172,6 +179,9 @@ vg_status vg_loader_create(const vg_corpus *corpus, const int64_t *segments, int
         goto out;
     }
     memcpy(loader->segments, segments, (size_t)count * sizeof *segments);
+    if (options->weight_count)
+        VG_TRY_OUT(vg__mixture_create(corpus, segments, count, options->weights, options->weight_count,
+                                      &loader->mixture));
     VG_TRY_OUT(allocate(loader));
     if (options->prefetch) VG_TRY_OUT(start_worker(loader));
 out:
@@ -198,6 +208,7 @@ void vg_loader_destroy(vg_loader *loader)
         free(loader->slots[i].segments);
     }
     free(loader->slots);
+    vg__mixture_destroy(loader->mixture);
     free(loader->segments);
     free(loader->order);
     pthread_cond_destroy(&loader->ready);
@@ -224,7 +235,10 @@ vg_status vg_loader_start(vg_loader *loader, int64_t epoch, int64_t first_step)
     pthread_mutex_lock(&loader->lock);
     loader->started = false;
     while (loader->busy) pthread_cond_wait(&loader->ready, &loader->lock);
-    memcpy(loader->order, loader->segments, (size_t)loader->count * sizeof *loader->order);
+    if (loader->mixture)
+        vg__mixture_draw(loader->mixture, loader->options.seed, epoch, loader->order);
+    else
+        memcpy(loader->order, loader->segments, (size_t)loader->count * sizeof *loader->order);
     if (loader->options.shuffle) {
         vg_random random = vg_random_make(loader->options.seed, VG_SITE_SHUFFLE, (uint32_t)epoch);
         vg_random_shuffle(&random, loader->order, loader->count);

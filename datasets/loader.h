@@ -27,8 +27,11 @@ typedef struct vg_loader_options {
     bool drop_last;     /* leave out a last batch smaller than batch_size */
     bool numbers_only;  /* no samples: signal is NULL; for a corpus that lies on a device */
     uint64_t seed;
-    int prefetch;    /* batches filled ahead by the worker; 0: no thread, filled inside vg_loader_next() */
-    int rank, world; /* this rank's share is a contiguous slice of every batch; world 0 counts as 1 */
+    int prefetch; /* batches filled ahead by the worker; 0: no thread, filled inside vg_loader_next() */
+    const double *weights; /* with shuffle: one for each of the corpus' stores, its share of an epoch
+                              (mixture.h); read at creation */
+    int weight_count;      /* 0: none, every segment once an epoch */
+    int rank, world;       /* this rank's share is a contiguous slice of every batch; world 0 counts as 1 */
 } vg_loader_options;
 
 /* Valid until the next call with the same loader. */

@@ -74,6 +74,9 @@ static vg_status check(const vg_experiment *e, const char *path)
     VG_TRY(check_device(e, path));
     if (e->data.stores.count == 0)
         return vg_fail(VG_ERR_CONFIG, "%s: data.stores is empty; name at least one store", path);
+    if (e->data.weights.count && e->data.weights.count != e->data.stores.count)
+        return vg_fail(VG_ERR_CONFIG, "%s: data.weights has %zu entries and data.stores %zu; one each", path,
+                       e->data.weights.count, e->data.stores.count);
     if (e->model.conv_channels.count != e->model.conv_kernels.count)
         return vg_fail(VG_ERR_CONFIG,
                        "%s: model.conv_channels has %zu entries and model.conv_kernels %zu; one each a layer",

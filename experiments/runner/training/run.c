@@ -12,15 +12,16 @@
 
 /* Keys that say where a run computes. They may change when it goes on; the checkpoint knows what it was made
  * with, and the trainer looks at that. */
-static const char *const movable[] = {"device:", "precision:", "threads:", "parallel:"};
+static const char *const movable[] = {"device:", "precision:", "threads:", "parallel:", "  memory_gib:"};
 
-/* Past the end of the line, and of the section that it begins. */
+/* Past the end of the line, and of the section that it begins (a key in a section begins none). */
 static const char *skip_key(const char *text)
 {
+    const bool inner = *text == ' ';
     do {
         text += strcspn(text, "\n");
         text += *text == '\n';
-    } while (*text == ' ');
+    } while (*text == ' ' && !inner);
     return text;
 }
 

@@ -5,7 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/group/place.h"
 #include "core/log.h"
+
+/* Bytes that samples may take at this rank. */
+static vg_status memory_for_samples(const vg_experiment *experiment, int64_t *bytes)
+{
+    vg_place place;
+    VG_TRY(vg_place_find(&place));
+    const double gib = experiment->data.memory_gib;
+    *bytes = vg_machine_memory() / 2 / place.local_size;
+    if (gib > 0) *bytes = gib < 1e9 ? (int64_t)(gib * (1 << 30)) + 1 : INT64_MAX;
+    return VG_OK;
+}
 
 vg_status vg_setup_corpus(const vg_experiment *experiment, vg_corpus **out)
 {
@@ -15,6 +27,7 @@ vg_status vg_setup_corpus(const vg_experiment *experiment, vg_corpus **out)
     options.flat_below = experiment->data.flat_below;
     options.clipped_share = experiment->data.clipped_share;
     options.lead = experiment->data.lead;
+    VG_TRY(memory_for_samples(experiment, &options.memory_bytes));
     VG_TRY(vg_corpus_create((const char *const *)experiment->data.stores.items,
                             (int)experiment->data.stores.count, &options, out));
     const vg_corpus *corpus = *out;

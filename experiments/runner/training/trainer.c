@@ -302,6 +302,8 @@ static vg_status make(loop *l)
     const vg_machine *m = t->machine;
     vg_loader_options loading = {.batch_size = e->train.batch_size,
                                  .shuffle = true,
+                                 .weights = e->data.weights.items,
+                                 .weight_count = (int)e->data.weights.count,
                                  .seed = e->seed,
                                  .prefetch = (int)e->train.prefetch,
                                  .drop_last = t->train_count > e->train.batch_size,
