@@ -11,11 +11,17 @@
 #include "datasets/import/pipeline.h"
 
 /* The list: a new format is its file and a line here. */
-extern const vg__importer vg__importer_wfdb, vg__importer_edf, vg__importer_hdf5;
+extern const vg__importer vg__importer_wfdb, vg__importer_edf, vg__importer_hdf5, vg__importer_mat,
+    vg__importer_amigos, vg__importer_ascertain, vg__importer_dreamer, vg__importer_pspm;
 static const vg__importer *const IMPORTERS[] = {
     &vg__importer_wfdb,
     &vg__importer_edf,
     &vg__importer_hdf5,
+    &vg__importer_mat,
+    &vg__importer_amigos,
+    &vg__importer_ascertain,
+    &vg__importer_dreamer,
+    &vg__importer_pspm,
 };
 enum { IMPORTERS_COUNT = sizeof IMPORTERS / sizeof *IMPORTERS };
 

@@ -42,7 +42,11 @@ extern "C" {
     X(TEXT, licence, "", "licence of the data, stored with it")                                              \
     X(TEXT, citation, "", "how the authors want to be cited, stored with it")                                \
     X(TEXT, units, "", "unit of the samples (V, mV, uV), if the file does not say it or says it wrongly")    \
-    X(TEXT, map, "", "hdf5: which dataset or value is what, \"signal=tracings,rate=400,records=exam_id\"")   \
+    X(TEXT, map, "",                                                                                         \
+      "hdf5, mat: which dataset, variable or value is what, \"signal=tracings,rate=400,"                     \
+      "records=exam_id\"")                                                                                   \
+    X(FLAG, baseline, "true",                                                                                \
+      "amigos: keep the 5 s before each video; dreamer: keep the minute before each film")                   \
     X(NUMBER, min_seconds, "10", "shorter recordings are left out")                                          \
     X(NUMBER, min_quality, "0.35", "recordings with a lower signal quality index (0..1) are left out")       \
     X(TEXT, keep, "",                                                                                        \

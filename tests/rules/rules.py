@@ -53,6 +53,7 @@ CAGES = [
     (r"yaml\.h", r"core/\w+\.c", True),
     (r"(cjson/)?cJSON\.h", r"core/\w+\.c", True),
     (r"soxr\.h", r"datasets/signal/\w+\.c", True),
+    (r"zlib\.h", r"datasets/import/mat_stream\.c", True),
     (r"oneapi/dnnl/.*|dnnl\w*\.h", r"kernels/cpu/\w+\.[ch]", False),
     (r"omp\.h", r"kernels/cpu/parallel\.c", True),
     (r"nccl\.h", r"core/group/\w+\.c", True),
