@@ -1,6 +1,7 @@
 #include "datasets/corpus.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -83,6 +84,14 @@ static void join_source(char *list, size_t size, const char *name)
     }
 }
 
+static vg_status take_lead(const char *lead, vg_preprocessing *out)
+{
+    out->lead_known = true;
+    if (snprintf(out->lead, sizeof out->lead, "%s", lead ? lead : "") < (int)sizeof out->lead) return VG_OK;
+    return vg_fail(VG_ERR_CONFIG, "the name of the lead is longer than %zu bytes: %.80s...",
+                   sizeof out->lead - 1, lead);
+}
+
 /* All stores must have been preprocessed as the first one was. */
 static vg_status agree(vg_corpus *corpus, const char *const *paths)
 {
@@ -94,6 +103,8 @@ static vg_status agree(vg_corpus *corpus, const char *const *paths)
         vg_status status = vg_preprocessing_from_store(info, &one);
         if (status != VG_OK) return vg_context(status, "%s", paths[i]);
         one.seconds = corpus->options.seconds;
+        one.stride = corpus->options.stride;
+        VG_TRY(take_lead(corpus->options.lead, &one));
         if (i == 0) *first = one;
         VG_TRY(vg_preprocessing_check(first, paths[0], &one, paths[i]));
         if (i == 0) continue;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/json.h"
+#include "core/log.h"
 
 static const char *const normalize_names[] = {
 #define NAME(name, text) [VG_NORMALIZE_##name] = text,
@@ -104,6 +105,37 @@ static void compare_texts(struct differences *all, const char *what, const char 
     differ(all, what, a, b);
 }
 
+/* A model of one lead has not seen another; one of all leads has seen what there was. */
+static void compare_leads(struct differences *all, const vg_preprocessing *wanted,
+                          const vg_preprocessing *data)
+{
+    if (!wanted->lead_known || !data->lead_known || !wanted->lead[0]) return;
+    if (data->lead[0])
+        compare_texts(all, "the lead", wanted->lead, data->lead);
+    else {
+        char one[VG_PREPROCESSING_TEXT + 2];
+        snprintf(one, sizeof one, "'%s'", wanted->lead);
+        differ(all, "the lead", one, "any");
+    }
+}
+
+/* How much neighbouring windows share, in per cent of one. */
+static double overlap(const vg_preprocessing *p)
+{
+    return p->stride < p->seconds ? 100 * (1 - p->stride / p->seconds) : 0;
+}
+
+static void remark_overlap(const vg_preprocessing *wanted, const char *wanted_name,
+                           const vg_preprocessing *data, const char *data_name)
+{
+    if (wanted->stride == 0 || data->stride == 0) return;
+    if (fabs(wanted->stride - data->stride) <= 1e-9 * fmax(wanted->stride, data->stride)) return;
+    vg_warn(
+        "the windows begin every %.10g s (overlap %.3g %%) in %s and every %.10g s (overlap %.3g %%) in %s "
+        "(data.stride)",
+        wanted->stride, overlap(wanted), wanted_name, data->stride, overlap(data), data_name);
+}
+
 vg_status vg_preprocessing_check(const vg_preprocessing *wanted, const char *wanted_name,
                                  const vg_preprocessing *data, const char *data_name)
 {
@@ -122,11 +154,15 @@ vg_status vg_preprocessing_check(const vg_preprocessing *wanted, const char *wan
     if (wanted->normalize != data->normalize)
         differ(&all, "the normalisation", vg_normalize_name(wanted->normalize),
                vg_normalize_name(data->normalize));
-    if (!all.used) return VG_OK;
+    compare_leads(&all, wanted, data);
+    if (!all.used) {
+        remark_overlap(wanted, wanted_name, data, data_name);
+        return VG_OK;
+    }
     return vg_fail(VG_ERR_DATA,
                    "the preprocessing differs: %s. Rate, unit and filter are chosen when the data are "
-                   "imported, segment and "
-                   "normalisation in the experiment",
+                   "imported, segment, lead and normalisation in the experiment (data.seconds, data.lead, "
+                   "data.normalize)",
                    all.text);
 }
 
@@ -148,6 +184,8 @@ vg_status vg_preprocessing_write(const vg_preprocessing *preprocessing, const ch
     vg_json_put_bool(&json, "filter_zero_phase", p->filter_zero_phase);
     vg_json_put_double(&json, "notch", p->notch);
     vg_json_put_double(&json, "seconds", p->seconds);
+    if (p->stride > 0) vg_json_put_double(&json, "stride", p->stride);
+    if (p->lead_known) vg_json_put_string(&json, "lead", p->lead);
     vg_json_put_string(&json, "normalize", vg_normalize_name(p->normalize));
     vg_json_put_double(&json, "corpus_mean", p->corpus_mean);
     vg_json_put_double(&json, "corpus_sd", p->corpus_sd);
@@ -175,6 +213,18 @@ static vg_status get_text(const vg_json *json, const char *path, const char *key
     return vg_context(VG_ERR_FORMAT, "%s", path);
 }
 
+/* Keys that the first files of this version did not have. */
+static vg_status take_later_keys(const vg_json *json, const char *path, vg_preprocessing *p)
+{
+    const vg_json_value *root = vg_json_root(json);
+    p->lead_known = vg_json_find(root, "lead") != NULL;
+    if (p->lead_known) VG_TRY(get_text(json, path, "lead", p->lead, sizeof p->lead));
+    if (!vg_json_find(root, "stride")) return VG_OK;
+    VG_TRY(get_number(json, path, "stride", 0, &p->stride));
+    if (p->stride > 0) return VG_OK;
+    return vg_fail(VG_ERR_FORMAT, "%s: stride is 0; windows must begin at different places", path);
+}
+
 static vg_status take_document(const vg_json *json, const char *path, vg_preprocessing *p)
 {
     const char *format, *normalize;
@@ -195,6 +245,7 @@ static vg_status take_document(const vg_json *json, const char *path, vg_preproc
     VG_TRY(vg_json_get_bool(json, NULL, "filter_zero_phase", &p->filter_zero_phase));
     VG_TRY(get_number(json, path, "notch", 0, &p->notch));
     VG_TRY(get_number(json, path, "seconds", 0, &p->seconds));
+    VG_TRY(take_later_keys(json, path, p));
     VG_TRY(vg_json_get_string(json, NULL, "normalize", &normalize));
     if (vg_normalize_parse(normalize, &p->normalize) != VG_OK) return vg_context(VG_ERR_FORMAT, "%s", path);
     VG_TRY(get_number(json, path, "corpus_mean", -HUGE_VAL, &p->corpus_mean));

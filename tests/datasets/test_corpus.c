@@ -497,6 +497,77 @@ static void test_stores_must_agree(void **state)
     free(a);
 }
 
+static int remarks;
+static char remark[512];
+
+static void keep_remark(vg_log_level level, const char *line, void *context)
+{
+    (void)context;
+    if (level < VG_LOG_WARN) return;
+    remarks++;
+    snprintf(remark, sizeof remark, "%s", line);
+}
+
+/* Lead and overlap travel too: another lead is refused, another overlap is said, a file without them is read.
+ */
+static void test_contract_lead(void **state)
+{
+    (void)state;
+    char *store = support_path(folder, "leads.h5"), *path = support_path(folder, "leads.json");
+    fixture_store(store, "A", 3, 1);
+    vg_corpus_options options = second();
+    vg_preprocessing one, all, half, read;
+    vg_corpus *corpus = load(store, options);
+    all = corpus->preprocessing;
+    vg_corpus_destroy(corpus);
+    options.lead = "II";
+    corpus = load(store, options);
+    one = corpus->preprocessing;
+    vg_corpus_destroy(corpus);
+    options.stride = 0.5;
+    corpus = load(store, options);
+    half = corpus->preprocessing;
+    vg_corpus_destroy(corpus);
+    assert_true(all.lead_known && !all.lead[0] && all.stride == 1);
+    assert_string_equal(one.lead, "II");
+    assert_true(half.stride == 0.5);
+
+    assert_ok(vg_preprocessing_write(&half, path));
+    assert_ok(vg_preprocessing_read(path, &read));
+    assert_true(read.lead_known && read.stride == 0.5);
+    assert_string_equal(read.lead, "II");
+
+    assert_ok(vg_preprocessing_check(&all, "the model", &one, "the data"));
+    assert_fails(vg_preprocessing_check(&one, "the model", &all, "the data"), VG_ERR_DATA,
+                 "the lead is 'II' in the model and any in the data");
+    snprintf(read.lead, sizeof read.lead, "V5");
+    assert_fails(vg_preprocessing_check(&read, "the model", &half, "the data"), VG_ERR_DATA,
+                 "the lead is 'V5' in the model and 'II' in the data");
+    vg_log_set_sink(keep_remark, NULL);
+    assert_ok(vg_preprocessing_check(&one, "the model", &one, "the data"));
+    assert_int_equal(remarks, 0);
+    assert_ok(vg_preprocessing_check(&one, "the model", &half, "the data"));
+    vg_log_set_sink(NULL, NULL);
+    assert_int_equal(remarks, 1);
+    if (!strstr(remark, "every 1 s (overlap 0 %) in the model and every 0.5 s (overlap 50 %) in the data"))
+        fail_msg("%s", remark);
+
+    /* As the first files were: neither key, and nothing to compare. */
+    vg_preprocessing old = one;
+    old.stride = 0;
+    old.lead_known = false;
+    assert_ok(vg_preprocessing_write(&old, path));
+    char *text = support_read_file(path, NULL);
+    assert_null(strstr(text, "\"lead\""));
+    assert_null(strstr(text, "\"stride\""));
+    free(text);
+    assert_ok(vg_preprocessing_read(path, &read));
+    assert_false(read.lead_known);
+    assert_ok(vg_preprocessing_check(&read, "the model", &half, "the data"));
+    free(path);
+    free(store);
+}
+
 static void test_contract_file(void **state)
 {
     (void)state;
@@ -572,6 +643,7 @@ int main(void)
         cmocka_unit_test(test_labels),
         cmocka_unit_test(test_stores_must_agree),
         cmocka_unit_test(test_contract_file),
+        cmocka_unit_test(test_contract_lead),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free(folder);
