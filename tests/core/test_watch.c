@@ -311,7 +311,7 @@ static void test_stopped(void **state)
 
 static vg_status work_on(vg__watch *watch, int rank)
 {
-    double until = vg__wire_now() + 1.5;
+    double until = vg__wire_now() + 3.5;
     while (vg__wire_now() < until && !vg__watch_broken(watch)) doze(0.02);
     (void)rank;
     return vg__watch_fail(watch);
