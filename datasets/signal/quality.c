@@ -272,7 +272,10 @@ vg_status vg_quality_measure_beats(const double *x, int64_t n, double rate, cons
 
     VG_TRY_OUT(vg_rpeaks_detect_both(x, n, rate, peaks, &second));
     quality->beats = peaks->count;
-    quality->mean_bpm = vg_heart_rate_from_peaks(peaks, 0, n, rate).mean_bpm;
+    if (peaks->count >= 4) {
+        double last = peaks->position[peaks->count - 1], first = peaks->position[0];
+        quality->mean_bpm = 60 * (double)(peaks->count - 1) * rate / (last - first);
+    }
     quality->agreement = vg_rpeaks_agreement(peaks, &second, AGREE_S * rate);
     vg_filter filter;
     VG_TRY_OUT(vg_filter_design(VG_FILTER_BANDPASS, 2, 0.8, fmin(40, 0.45 * rate), rate, &filter));

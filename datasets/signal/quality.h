@@ -39,7 +39,7 @@ typedef struct vg_quality {
     double nan_share;    /* of samples */
     double peak_to_peak; /* mV, median over windows without NaN; NaN if there are none */
     int64_t beats;       /* R peaks found */
-    double mean_bpm;     /* over the recording; NaN with fewer than 4 beats */
+    double mean_bpm;     /* beats over time, ectopic ones and all; NaN with fewer than 4 beats */
     double match;        /* mean correlation of the beats with the average beat, 0..1 */
     double agreement;    /* of two detectors on where the beats are, 0..1 */
     double kurtosis;     /* of the samples between 0.8 and 40 Hz: 3 is Gaussian noise; NaN if unknown */

@@ -5,9 +5,11 @@
 
 #include "datasets/signal/quality.h"
 
-/* Gaussian noise has a kurtosis of 3; a spike train such as an ECG between 0.8 and 40 Hz of 5 and more. Mains
- * that carries more power than the body does is an open input. */
-static const double NOISE_KURTOSIS = 4.5, MAINS_SHARE = 0.5, SLOWEST_BPM = 25, FASTEST_BPM = 240;
+/* Gaussian noise has a kurtosis of 3 (and so has ventricular flutter, whose beats are alike); a spike train
+ * such as an ECG between 0.8 and 40 Hz of 5 and more. Mains that carries more power than the body does is an
+ * open input. */
+static const double NOISE_KURTOSIS = 4.5, UNLIKE = 0.6, MAINS_SHARE = 0.5, SLOWEST_BPM = 25,
+                    FASTEST_BPM = 240;
 
 const char *vg_verdict_word(vg_verdict verdict)
 {
@@ -49,7 +51,7 @@ static vg_verdict judge_unusable(const vg_quality *q, double min_index, char *se
                  100 * q->mains_share);
         return VG_VERDICT_DISCONNECTED;
     }
-    if (q->kurtosis < NOISE_KURTOSIS) {
+    if (q->kurtosis < NOISE_KURTOSIS && q->match < UNLIKE) {
         snprintf(sentence, size,
                  "the lead looks disconnected: noise without heart beats (kurtosis %.1f, and two detectors "
                  "agree on %.0f %% of the beats)",
@@ -83,7 +85,9 @@ vg_verdict vg_quality_judge(const vg_quality *q, double min_index, char *sentenc
         return VG_VERDICT_MISSING;
     }
     if (q->windows > 0 && q->unusable == q->windows) return judge_windows(q, sentence, size);
-    if (!(q->index >= min_index)) return judge_unusable(q, min_index, sentence, size);
+    /* Mains alone repeats itself so well that it passes for beats, but not for good ones. */
+    bool mains = min_index > 0 && q->mains_share > MAINS_SHARE && q->index < UNLIKE;
+    if (mains || !(q->index >= min_index)) return judge_unusable(q, min_index, sentence, size);
     if (q->polarity < 0) {
         snprintf(
             sentence, size,
