@@ -32,8 +32,8 @@ static double peak_to_peak(const double *x, int64_t n)
 {
     double low = INFINITY, high = -INFINITY;
     for (int64_t i = 0; i < n; i++) {
-        low = fmin(low, x[i]);
-        high = fmax(high, x[i]);
+        if (x[i] < low) low = x[i];
+        if (x[i] > high) high = x[i];
     }
     return high - low;
 }
@@ -66,8 +66,8 @@ void vg_quality_windows(const double *x, int64_t n, double rate, const vg_qualit
             if (i / window < windows) flags[i / window] |= VG_QUALITY_NAN;
             continue;
         }
-        low = fmin(low, x[i]);
-        high = fmax(high, x[i]);
+        if (x[i] < low) low = x[i];
+        if (x[i] > high) high = x[i];
     }
     int64_t flat = (int64_t)(options->flat_s * rate);
     for (int64_t start = 0; clipped && start < n;) {

@@ -78,7 +78,7 @@ static void make_envelope(const double *band, int64_t n, int64_t width, double *
     for (int64_t i = -half; i < n; i++) {
         if (i + half < n) sum += squared_step(band, i + half);
         if (i - half - 1 >= 0) sum -= squared_step(band, i - half - 1);
-        if (i >= 0) envelope[i] = sqrt(fmax(sum, 0) / (double)(2 * half + 1));
+        if (i >= 0) envelope[i] = sqrt((sum > 0 ? sum : 0) / (double)(2 * half + 1));
     }
 }
 
@@ -87,7 +87,7 @@ static double rounding_floor(const double *x, int64_t n)
 {
     double largest = 0;
     for (int64_t i = 0; i < n; i++)
-        if (isfinite(x[i])) largest = fmax(largest, fabs(x[i]));
+        if (isfinite(x[i]) && fabs(x[i]) > largest) largest = fabs(x[i]);
     return 1e-9 * largest;
 }
 
@@ -116,7 +116,8 @@ static void set_typical(const double *envelope, int64_t n, double rate, candidat
     for (int64_t b = 0; b < blocks; b++) {
         int64_t end = b + 1 == blocks ? n : (b + 1) * width;
         block[b] = 0;
-        for (int64_t i = b * width; i < end; i++) block[b] = fmax(block[b], envelope[i]);
+        for (int64_t i = b * width; i < end; i++)
+            if (envelope[i] > block[b]) block[b] = envelope[i];
     }
     int64_t known = -1;
     double typical = 0;

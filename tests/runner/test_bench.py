@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 
-from program import VAGUS, run
+from program import VAGUS, Folder, run, synth
 
 FAST = ["device=cpu", "model=small", "batch=1", "samples=3", "sample_ms=0.5", "threads=2"]
 
@@ -59,7 +59,7 @@ def rest(help_text):
     run("bench", "ops", "only=nothing", *FAST, "ceilings=false", expect=2, says="only=nothing")
     run("bench", "ops", "batches=3", expect=2, says=["batches", "batch"])
     run("bench", "ops", "samples=1", expect=2, says=["samples", "[3, 1000]"])
-    run("bench", expect=2, says="ops, step or comm")
+    run("bench", expect=2, says="ops, step, comm or data")
     run("bench", "opps", expect=2, says="opps")
     run("bench", "ops", "--jsn", expect=2, says="--jsn")
     run("bench", "ops", "device=gpu", expect=2, says=["gpu", "cuda"])
@@ -200,10 +200,28 @@ def step_of_ranks(help_text):
     assert "2 ranks" in first[1] and "not hidden" in first[1], first
 
 
+def data(help_text):
+    with Folder():
+        synth("ecg.h5")
+        for more, where in ((), "memory"), (("memory_gib=1e-9",), "mapped"):
+            told = json.loads(run("bench", "data", "--json", "stores=[ecg.h5]", "device=cpu", "batch=3", *FAST[3:5], *more))
+            assert told["segment_length"] == 1280 and told["segments"] > 3, told
+            assert [r["prefetch"] for r in told["results"]] == [0, 2], told
+            for r in told["results"]:
+                assert list(r) == result_keys(help_text, "data"), (list(r), result_keys(help_text, "data"))
+                assert r["samples_in"] == where and r["batch"] == 3, r
+                assert abs(r["segments_s"] * r["seconds"] - 3) < 1e-9 and r["least"] <= r["seconds"] <= r["most"], r
+                assert abs(r["bytes_s"] / (r["segments_s"] * 1280 * 4) - 1) < 1e-9, r
+        assert "segments/s" in run("bench", "data", "stores=[ecg.h5]", "device=cpu", *FAST[3:5])
+        run("bench", "data", "device=cpu", expect=2, says="stores")
+        run("bench", "data", "stores=[none.h5]", "device=cpu", expect=1, says="none.h5")
+
+
 help_text = run("bench", "--help")
 ops(help_text)
 rest(help_text)
 step(help_text)
 comm(help_text)
 step_of_ranks(help_text)
+data(help_text)
 print("ok")

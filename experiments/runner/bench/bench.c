@@ -41,6 +41,9 @@ static vg_status open_group(vg_bench_kind kind, vg_bench *bench)
     if (kind == VG_BENCH_OPS && place.size > 1)
         return vg_fail(VG_ERR_CONFIG, "bench ops times operations of one process, and %d ranks were started",
                        place.size);
+    if (kind == VG_BENCH_DATA && place.size > 1)
+        return vg_fail(VG_ERR_CONFIG, "bench data times the loader of one process, and %d ranks were started",
+                       place.size);
     if (kind == VG_BENCH_COMM && place.size == 1)
         return vg_fail(VG_ERR_CONFIG,
                        "bench comm: one rank alone has nobody to exchange anything with; start several: "

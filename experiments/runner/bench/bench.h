@@ -45,8 +45,8 @@ typedef struct vg_bench {
     vg_json_writer *json; /* NULL: none; inside the result's object */
 } vg_bench;
 
-/* Which benchmark it is for: all but `ops` may be run by several ranks, for which this waits. */
-typedef enum vg_bench_kind { VG_BENCH_OPS, VG_BENCH_STEP, VG_BENCH_COMM } vg_bench_kind;
+/* Which benchmark it is for: `step` and `comm` may be run by several ranks, for which this waits. */
+typedef enum vg_bench_kind { VG_BENCH_OPS, VG_BENCH_STEP, VG_BENCH_COMM, VG_BENCH_DATA } vg_bench_kind;
 VG_NODISCARD vg_status vg_bench_open(vg_bench_kind kind, const vg_bench_options *options, FILE *out,
                                      vg_json_writer *json, vg_bench *bench);
 
@@ -66,6 +66,9 @@ VG_NODISCARD vg_status vg_bench_ops(vg_bench *bench);
 /* All-reduce, reduce-scatter and all-gather between the ranks of the bench, checked before they are timed.
  * Where MPI carries them, tcp beside it, and MPI_Allreduce called directly. */
 VG_NODISCARD vg_status vg_bench_comm(vg_bench *bench);
+
+/* The loader alone, over `stores`. */
+VG_NODISCARD vg_status vg_bench_data(vg_bench *bench);
 
 /* ERR_MEMORY when anything was allocated after the first step, which no step may do. */
 VG_NODISCARD vg_status vg_bench_step(vg_bench *bench);

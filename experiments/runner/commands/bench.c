@@ -1,4 +1,4 @@
-/* vagus bench ops | step | comm */
+/* vagus bench ops | step | comm | data */
 #include "experiments/runner/bench/bench.h"
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@ static vg_status print_help(void)
     char *keys;
     VG_TRY(vg_schema_help(&vg_bench_schema, &keys));
     printf(
-        "vagus bench ops|step|comm [--json] [key=value ...]\n\n"
+        "vagus bench ops|step|comm|data [--json] [key=value ...]\n\n"
         "  ops    every operation at the sizes of a model, in a table: how often a pre-training step calls "
         "it,\n"
         "         median time and spread (between the quartiles), what it at least moves and multiplies a\n"
@@ -24,6 +24,9 @@ static vg_status print_help(void)
         "         call, and the bandwidths of algorithm and bus as NVIDIA's nccl-tests define them; under\n"
         "         mpirun beside MPI_Allreduce called directly, and over tcp as well. Start several ranks:\n"
         "         vagus launch -n 2 -- bench comm; mpirun -n 2 vagus bench comm; srun -n 2 vagus bench comm\n"
+        "  data   the loader over stores=[...]: batches a second, shuffled and normalised, filled inside the "
+        "call\n"
+        "         or ahead by its thread\n"
         "\n%s\n"
         "--json prints one object instead. Seconds, bytes and FLOP; null: not measured.\n"
         "  benchmark, version, device, backend, threads, ranks, starter, transport\n"
@@ -40,7 +43,10 @@ static vg_status print_help(void)
         "  comm  results: [{transport (mpi raw: the library's own), collective, bytes (of the array), "
         "count,\n"
         "        seconds (the median), least, most, spread, calls, samples, algbw_bytes_s, busbw_bytes_s,\n"
-        "        of_raw (times the library's own all-reduce)}]\n",
+        "        of_raw (times the library's own all-reduce)}]\n"
+        "  data  segments, segment_length, results: [{samples_in (memory or mapped), batch, prefetch, "
+        "seconds (the\n"
+        "        median, a batch), least, most, spread, segments_s, bytes_s}]\n",
         keys);
     free(keys);
     return VG_OK;
@@ -60,12 +66,13 @@ static vg_status read_options(int count, char **words, vg_bench_options *out)
 }
 
 static const char *const kinds[] = {
-    [VG_BENCH_OPS] = "ops", [VG_BENCH_STEP] = "step", [VG_BENCH_COMM] = "comm"};
+    [VG_BENCH_OPS] = "ops", [VG_BENCH_STEP] = "step", [VG_BENCH_COMM] = "comm", [VG_BENCH_DATA] = "data"};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static vg_status run_kind(vg_bench_kind kind, vg_bench *bench)
 {
     if (kind == VG_BENCH_COMM) return vg_bench_comm(bench);
+    if (kind == VG_BENCH_DATA) return vg_bench_data(bench);
     VG_TRY(vg_bench_ceilings(bench));
     return kind == VG_BENCH_OPS ? vg_bench_ops(bench) : vg_bench_step(bench);
 }
@@ -119,10 +126,11 @@ vg_status vg_command_bench(int argc, char **argv)
         else if (kind == KINDS && find_kind(argv[i]) < KINDS)
             kind = find_kind(argv[i]);
         else
-            return vg_fail(VG_ERR_CONFIG, "bench: '%s' is neither ops, step, comm nor key=value", argv[i]);
+            return vg_fail(VG_ERR_CONFIG, "bench: '%s' is neither ops, step, comm, data nor key=value",
+                           argv[i]);
     }
     if (kind == KINDS)
-        return vg_fail(VG_ERR_CONFIG, "bench: ops, step or comm? 'vagus bench --help' tells more");
+        return vg_fail(VG_ERR_CONFIG, "bench: ops, step, comm or data? 'vagus bench --help' tells more");
     vg_bench_options options;
     VG_TRY(read_options(words, argv, &options));
     vg_status status = run((vg_bench_kind)kind, &options, as_json);

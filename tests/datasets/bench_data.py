@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Import and loader beside what one would write instead, on the same files, in turn, on the same two cores.
+
+    bench_data.py PROGRAM DATA [ROUNDS]
+
+PROGRAM is vagus; DATA the folder with mitdb, cinc2017 and eegmat. Times of the program are those of the whole process,
+from its start to the store renamed; those of the script begin once SciPy is loaded, which favours it. The machine may
+be shared, so each ratio is that of neighbours in time, and the median and extremes over the rounds are told; CPU time
+(user and system, all threads) stands beside it."""
+import datetime
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+SETS = (("wfdb", "mitdb"), ("wfdb", "cinc2017"), ("edf", "eegmat"))
+PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+CORES = sorted(os.sched_getaffinity(0))[:2]
+
+
+def run(*command):
+    """(wall seconds, CPU seconds, peak MiB, output)"""
+    begin = time.perf_counter()
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, CORES),
+                             env={**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"})
+    output = child.stdout.read()
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
+    return time.perf_counter() - begin, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, output
+
+
+def compare(program, data, rounds, scratch):
+    print(f"{'':10} {'recordings':>10} {'MiB in':>7} {'import s':>9} {'CPU s':>6} {'MiB/s':>6} {'segments/s':>10} "
+          f"{'peak MiB':>8} {'script s':>9} {'CPU s':>6} {'times faster (least, most)':>27} {'CPU':>5}")
+    for kind, name in SETS:
+        folder, store = os.path.join(data, name), os.path.join(scratch, f"{name}.h5")
+        size = sum(f.stat().st_size for f in pathlib.Path(folder).iterdir() if f.is_file()) / 2**20
+        ours, theirs = [], []
+        for _ in range(rounds):
+            ours.append(run(program, "data", "import", kind, folder, "--out", store, "--overwrite"))
+            wall, cpu, peak, output = run(PYTHON, os.path.join(os.path.dirname(__file__), "bench_numpy.py"), kind, folder,
+                                          os.path.join(scratch, name))
+            told = json.loads(output)
+            theirs.append((told["seconds"], cpu * told["seconds"] / (told["seconds"] + told["loading"]), peak))
+        ratios = [t[0] / o[0] for o, t in zip(ours, theirs)]
+        wall, cpu = (statistics.median(o[i] for o in ours) for i in (0, 1))
+        print(f"{name:10} {told['recordings']:10} {size:7.1f} {wall:9.3f} {cpu:6.2f} {size / wall:6.1f} "
+              f"{told['stored'] / 1280 / wall:10.0f} {max(o[2] for o in ours):8.0f} "
+              f"{statistics.median(t[0] for t in theirs):9.3f} {statistics.median(t[1] for t in theirs):6.2f} "
+              f"{statistics.median(ratios):12.2f} ({min(ratios):5.2f}, {max(ratios):5.2f}) "
+              f"{statistics.median(t[1] for t in theirs) / cpu:5.2f}", flush=True)
+
+
+def loader(program, scratch):
+    store = os.path.join(scratch, "mitdb.h5")
+    told = json.loads(run(program, "bench", "data", "--json", f"stores=[{store}]", "device=cpu")[3])
+    step = json.loads(run(program, "bench", "step", "--json", "device=cpu", "ceilings=false", "samples=3")[3])
+    mapped = json.loads(run("env", f"VAGUS_CACHE={scratch}", program, "bench", "data", "--json", f"stores=[{store}]",
+                            "device=cpu", "memory_gib=0.001")[3])
+    best = told["results"][1]["segments_s"]
+    for result in told["results"] + mapped["results"]:
+        print(f"loader, {result['samples_in']}, {result['prefetch']} batches ahead: {result['segments_s']:.0f} segments/s, "
+              f"{result['bytes_s'] / 1e9:.2f} GB/s")
+    for result in step["results"]:
+        print(f"training, {result['model']} {result['precision']}: {result['segments_s']:.1f} segments/s; the loader "
+              f"{best / result['segments_s']:.0f} times that")
+
+
+def main(program, data, rounds=5):
+    print(datetime.date.today(), "cores", CORES, "load", *(f"{x:.1f}" for x in os.getloadavg()))
+    with tempfile.TemporaryDirectory() as scratch:
+        compare(program, data, int(rounds), scratch)
+        loader(program, scratch)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
