@@ -288,6 +288,7 @@ vg_status vg__mat_load(vg__mat *mat, const char *place, vg__mat_value *value)
     VG_TRY_OUT(vg__mat_read_rest(stream, &head, &limits, value));
     note_soundness(mat, v, stream);
 out:
+    if (status != VG_OK) vg__mat_free(value); /* half of an array fits its dimensions no more */
     free(head.value.field);
     vg__mat_stream_close(stream);
     return status;
@@ -362,7 +363,14 @@ vg_status vg__mat_each(vg__mat *mat, const char *place, const char *skip, vg__ma
                          head.value.path, vg__mat_describe(&head.value, text));
         goto out;
     }
-    for (int64_t i = 0; i < head.value.count; i++) {
+    const int parts = head.value.kind == VG__MAT_CELL ? 1 : head.value.fields;
+    const int64_t count = parts > 0 ? head.value.count : 0; /* structs without fields occupy nothing */
+    if (count * parts > head.left / TAG) {
+        status = vg_fail(VG_ERR_FORMAT, "%s: %s: damaged: more elements than its bytes can hold", mat->path,
+                         head.value.path);
+        goto out;
+    }
+    for (int64_t i = 0; i < count; i++) {
         vg__mat_limits limits = {.bytes = MAX_BYTES, .arrays = MAX_ARRAYS, .skip = skip};
         if (head.value.kind == VG__MAT_CELL)
             VG_TRY_OUT(read_cell(stream, &head, i, &limits, &element));

@@ -53,7 +53,8 @@ void vg__mat_close(vg__mat *mat); /* NULL is fine */
 bool vg__mat_has(const vg__mat *mat, const char *name);
 const char *vg__mat_names(const vg__mat *mat);
 
-/* Reads what stands at `place`, "s.b{2}.c", counted from 1; at most 1 GiB. Free *value in every case. */
+/* Reads what stands at `place`, "s.b{2}.c", counted from 1; at most 1 GiB. The caller frees *value, which is
+ * empty after an error. */
 VG_NODISCARD vg_status vg__mat_load(vg__mat *mat, const char *place, vg__mat_value *value);
 
 /* Kind and dimensions alone of what stands there; nothing to free. */

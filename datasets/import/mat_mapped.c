@@ -1,8 +1,9 @@
 /* A user's own MAT files of level 5: one recording a file, or a cell array of recordings.
  *
  * The option `map`, "key=value,...", tells what is what. A value is a place in the file ("ecg", "s.ecg",
- * "trials{2}.x") or, but for signal, the text or number itself:
- *   signal=ecg       numbers [samples x leads] or lying on their side, or a cell array of them: trials 1, 2,
+ * "trials{2}.x"); for rate, units and scale also the number or unit itself, and for subject, session, trial
+ * and stimulus a text in single quotes: signal=ecg       numbers [samples x leads] or lying on their side, or
+ * a cell array of them: trials 1, 2,
  * ... default: ecg, else signal, else val rate=fs          Hz; default: fs units=units      default: units;
  * the option `units` overrules it scale=1          what one stored unit is of `units` subject=id default:
  * unknown, and the file's name where that alone ties several leads together session=, trial=, stimulus=
@@ -69,28 +70,34 @@ static vg_status read_map(const char *text, mapping *map)
     return VG_OK;
 }
 
-/* What `asked` (else `standard`, when the file has it) leads to, as a text. */
-static vg_status resolve(vg__mat *mat, const char *asked, const char *standard, char text[WORD])
+/* What `asked` (else `standard`, when the file has it) leads to, as a text. Where there is no such variable
+ * it may be the text itself, `plainly` or in quotes. */
+static vg_status resolve(vg__mat *mat, const char *asked, const char *standard, bool plainly, char text[WORD])
 {
     vg__mat_value value;
-    char variable[WORD];
-    snprintf(variable, sizeof variable, "%.*s", (int)strcspn(*asked ? asked : standard, ".{("),
-             *asked ? asked : standard);
+    char variable[WORD], words[VG__MAT_WORDS];
+    const char *place = *asked ? asked : standard;
+    size_t length = strlen(asked);
     text[0] = 0;
-    if (!vg__mat_has(mat, variable)) {
+    if (length >= 2 && asked[0] == '\'' && asked[length - 1] == '\'') {
+        snprintf(text, WORD, "%.*s", (int)length - 2, asked + 1);
+        return VG_OK;
+    }
+    snprintf(variable, sizeof variable, "%.*s", (int)strcspn(place, ".{("), place);
+    if ((plainly || !*asked) && !vg__mat_has(mat, variable)) {
         snprintf(text, WORD, "%s", asked);
         return VG_OK;
     }
-    vg_status status = vg__mat_load(mat, *asked ? asked : standard, &value);
+    vg_status status = vg__mat_load(mat, place, &value);
     if (status == VG_OK && value.kind == VG__MAT_TEXT)
         snprintf(text, WORD, "%s", value.text);
     else if (status == VG_OK && !isnan(vg__mat_number(&value)))
         snprintf(text, WORD, "%.15g", vg__mat_number(&value));
-    else if (status == VG_OK) {
-        char words[VG__MAT_WORDS];
+    else if (status == VG_OK)
         status = vg_fail(VG_ERR_FORMAT, "%s is %s where one text or number is expected", value.path,
                          vg__mat_describe(&value, words));
-    }
+    else if (status == VG_ERR_NOT_FOUND && !plainly)
+        status = vg_context(status, "the option map (a text itself stands in single quotes)");
     vg__mat_free(&value);
     return status;
 }
@@ -120,13 +127,13 @@ static vg_status resolve_all(source *s, vg__mat *mat)
             VG_ERR_FORMAT,
             "%s: has no variable ecg, signal or val, but %.300s; the option map can name it (signal=...)",
             s->path, vg__mat_names(mat));
-    VG_TRY(resolve(mat, map->rate, "fs", found->rate));
-    VG_TRY(resolve(mat, map->units, "units", found->units));
-    VG_TRY(resolve(mat, *map->scale ? map->scale : "1", "", found->scale));
-    VG_TRY(resolve(mat, map->subject, "", found->subject));
-    VG_TRY(resolve(mat, map->session, "", found->session));
-    VG_TRY(resolve(mat, map->trial, "", found->trial));
-    VG_TRY(resolve(mat, map->stimulus, "", found->stimulus));
+    VG_TRY(resolve(mat, map->rate, "fs", true, found->rate));
+    VG_TRY(resolve(mat, map->units, "units", true, found->units));
+    VG_TRY(resolve(mat, *map->scale ? map->scale : "1", "", true, found->scale));
+    VG_TRY(resolve(mat, map->subject, "", false, found->subject));
+    VG_TRY(resolve(mat, map->session, "", false, found->session));
+    VG_TRY(resolve(mat, map->trial, "", false, found->trial));
+    VG_TRY(resolve(mat, map->stimulus, "", false, found->stimulus));
     VG_TRY(to_number(found->rate, "rate", &s->rate));
     return to_number(found->scale, "scale", &s->scale);
 }

@@ -3,6 +3,7 @@ instead of people. Each writer returns what an import must make of them: recordi
 samples, ratings)] and exclusions [(part of the source, part of the reason)]."""
 import os
 import struct
+import sys
 import zlib
 
 import numpy
@@ -58,7 +59,7 @@ VIDEOS = ["10", "13", "138", "18", "19", "20", "23", "30", "31", "34", "36", "4"
 
 
 def amigos(folder, number, original=False, missing_long=False, unrated_long=False, nan=(), part_nan=(), odd=(), packed=True,
-           seconds=6, baseline=True):
+           seconds=6, baseline=True, count=20):
     subject = f"P{number:02d}"
     kind = "Original" if original else "Preprocessed"
     path = os.path.join(folder, f"Data_{kind}_{subject}", f"Data_{kind}_{subject}.mat")
@@ -66,7 +67,7 @@ def amigos(folder, number, original=False, missing_long=False, unrated_long=Fals
     rate = 256 if original else 128
     right, left = (1, 2) if original else (14, 15)
     trials, labels, recordings, exclusions = [], [], [], []
-    for trial in range(1, 21):
+    for trial in range(1, count + 1):
         n = rate * seconds + 3 * trial
         place = ("ECG_DATA" if original else "joined_data") + f"{{{trial}}}"
         if missing_long and trial > 16:
@@ -94,14 +95,14 @@ def amigos(folder, number, original=False, missing_long=False, unrated_long=Fals
             else:
                 recordings.append((subject, str(trial), VIDEOS[trial - 1], lead, x[0 if baseline else 5 * rate :, column], values))
     savemat(path, {("ECG_DATA" if original else "joined_data"): cells(trials), "labels_selfassessment": cells(labels),
-                   "labels_ext_annotation": cells([noise(3, 4)] * 20), "VideoIDs": cells(VIDEOS)}, do_compression=packed)
+                   "labels_ext_annotation": cells([noise(3, 4)] * count), "VideoIDs": cells(VIDEOS[:count])}, do_compression=packed)
     return path, recordings, exclusions
 
 
 # ---- DREAMER ------------------------------------------------------------------------------------------------------
 
 
-def dreamer(folder, packed=True, people=3, films=4, broken=True, struct_array=False):
+def dreamer(folder, packed=True, people=3, films=4, broken=True, struct_array=False, rate=256):
     """Fewer people and films than the real 23 and 18. The second has an empty and a one-column cell."""
     path = os.path.join(folder, "DREAMER.mat")
     data, recordings, exclusions = [], [], []
@@ -111,7 +112,7 @@ def dreamer(folder, packed=True, people=3, films=4, broken=True, struct_array=Fa
         parts = {"baseline": [], "stimuli": []}
         for part, held in parts.items():
             for film in range(1, films + 1):
-                x = noise(256 * (3 if part == "baseline" else 4) + film, 2)
+                x = noise(rate * (3 if part == "baseline" else 4) + film, 2)
                 place = f"DREAMER.Data{{{person}}}.ECG.{part}{{{film}}}"
                 if struct_array:
                     place = place.replace("{%d}" % person, "(%d)" % person, 1)
@@ -143,7 +144,7 @@ def dreamer(folder, packed=True, people=3, films=4, broken=True, struct_array=Fa
 # ---- ASCERTAIN ----------------------------------------------------------------------------------------------------
 
 
-def ascertain(folder, people=(1, 58), clips=(1, 2, 36)):
+def ascertain(folder, people=(1, 58), clips=(1, 2, 36), samples=1500):
     """The first person's clips have 5 columns, the other's 7; rates differ; one clip has no rising time."""
     recordings, exclusions = [], []
     reports = numpy.round(RANDOM.uniform(-3, 6, (5, 58, 36)))
@@ -156,7 +157,7 @@ def ascertain(folder, people=(1, 58), clips=(1, 2, 36)):
         os.makedirs(home)
         for clip in clips:
             wide = person != people[0]
-            n = 1500 + 10 * clip
+            n = samples + 10 * clip
             x = noise(n, 7 if wide else 5)
             x[:, 0] = 4000 + numpy.round(1000 * numpy.arange(n) / 256)
             path = os.path.join(home, f"ECG_Clip{clip}.mat")
@@ -213,3 +214,23 @@ def pspm(folder):
     savemat(os.path.join(folder, "readme.mat"), {"note": "nothing to see"})
     exclusions.append(("readme.mat", "no file of PsPM: it has no variable data, but note"))
     return recordings, exclusions
+
+
+def write_small(folder):
+    """A small file of each kind, for damage, below folder/KIND."""
+    def home(kind):
+        os.makedirs(os.path.join(folder, kind))
+        return os.path.join(folder, kind)
+
+    amigos(home("amigos"), 1, seconds=0, count=2)
+    amigos(home("amigos-plain"), 2, seconds=0, count=1, packed=False)
+    dreamer(home("dreamer"), people=1, films=1, broken=False, rate=4)
+    ascertain(home("ascertain"), people=(1,), clips=(2,), samples=40)
+    savemat(os.path.join(home("pspm"), "F_spike_01.mat"),
+            {"infos": {"duration": 0.2}, "data": cells([channel("hb", noise(2, 1), 1), channel("ecg", noise(1, 50), 256)], True)},
+            do_compression=True)
+    savemat(os.path.join(home("mat"), "a.mat"), {"ecg": noise(30, 2), "fs": 200, "units": "mV"}, do_compression=True)
+
+
+if __name__ == "__main__":
+    write_small(sys.argv[1])

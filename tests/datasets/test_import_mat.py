@@ -128,7 +128,7 @@ def test_own_files():
     x, upside = mat_files.noise(900, 2), mat_files.noise(1, 700)
     scipy.io.savemat("own/a.mat", {"ecg": x, "fs": 250, "units": "mV", "id": "ann", "big": {"x": mat_files.cells([1, upside])}},
                      do_compression=True)
-    imported("mat", "own/a.mat", rate=250, options=["--map", "subject=id,leads=I|II,trial=rest"])
+    imported("mat", "own/a.mat", rate=250, options=["--map", "subject=id,leads=I|II,trial='rest'"])
     check("out.h5", [("ann", "rest", "", "I", x[:, 0], []), ("ann", "rest", "", "II", x[:, 1], [])], [])
     imported("mat", "own/a.mat", rate=200, options=["--map", "signal=big.x{2},rate=200,scale=2"])
     check("out.h5", [("a", "", "", "", 2 * upside[0], [])], [])
@@ -172,6 +172,8 @@ def test_refusals():
     refused("mat", "bad/5.mat", ["has no variable ecg, signal or val, but x, s"])
     refused("mat", "bad/5.mat", "s.a is a cell [1 x 2] and has no \"{3}\"", options=["--map", "signal=s.a{3},rate=100,units=mV"])
     refused("mat", "bad/5.mat", "no rate is told", options=["--map", "signal=x"])
+    refused("mat", "bad/5.mat", ["a text itself stands in single quotes", "has no variable ann"],
+            options=["--map", "signal=x,rate=128,units=mV,subject=ann"])
     refused("mat", "bad/5.mat", "known for mat are", expect=2, options=["--map", "sygnal=x"])
     refused("amigos", "bad/5.mat", "neither joined_data nor ECG_DATA, but x, s")
     refused("dreamer", "bad/5.mat", "no variable DREAMER, but x, s")

@@ -113,6 +113,62 @@ def make_wfdb():
     yield "flac", wfdb(b"f 1 250 6\nf.dat 516 200\n")
 
 
+def mat(choice, variables, packed=False, tail=b""):
+    """The fuzzer's first byte and a MAT file by SciPy, whose header would hold the time."""
+    import io
+    import scipy.io
+
+    file = io.BytesIO()
+    scipy.io.savemat(file, variables, do_compression=packed)
+    return bytes([choice]) + b"MATLAB 5.0 MAT-file".ljust(116) + bytes(8) + file.getvalue()[124:] + tail
+
+
+@maker
+def make_mat():
+    import numpy
+
+    def cells(items, upright=False):
+        array = numpy.empty((len(items), 1) if upright else (1, len(items)), dtype=object)
+        for i, item in enumerate(items):
+            array.flat[i] = item
+        return array
+
+    def ramp(rows, columns, kind="f4"):
+        return numpy.arange(rows * columns).astype(kind).reshape(columns, rows).T
+
+    none, pack, spoil = numpy.zeros((0, 0)), 0x80, 0xC0
+    amigos = {"joined_data": cells([ramp(5, 17), none, ramp(4, 17, "i2")]), "VideoIDs": cells(["10", "N1", "P1"]),
+              "labels_selfassessment": cells([ramp(1, 12, "f8"), none, none])}
+    yield "amigos", mat(0, amigos)
+    yield "amigos-pack", mat(pack, amigos)
+    yield "amigos-spoil", mat(spoil, amigos)
+    yield "amigos-packed", mat(0, amigos, packed=True)
+    yield "amigos-original", mat(0, {"ECG_DATA": cells([ramp(9, 6), none])})
+    ecg = {"baseline": cells([ramp(4, 2), none], True), "stimuli": cells([ramp(5, 2), ramp(6, 1)], True)}
+    person = {"Age": "22", "EEG": {"baseline": cells([ramp(2, 3)])}, "ECG": ecg, "ScoreValence": ramp(2, 1), "ScoreArousal": ramp(2, 1)}
+    yield "dreamer", mat(1, {"DREAMER": {"Data": cells([person, {"Age": 3}]), "noOfSubjects": 2}})
+    array = numpy.empty((1, 2), dtype=[("ECG", object), ("ScoreArousal", object)])
+    array[0, 0], array[0, 1] = (ecg, ramp(2, 1)), (none, none)
+    yield "dreamer-array", mat(1, {"DREAMER": {"Data": array}})
+    yield "ascertain-5", mat(2, {"Data_ECG": ramp(9, 5), "timeECG": ramp(9, 1)})
+    yield "ascertain-7", mat(pack | 2, {"Data_ECG": ramp(6, 7)})
+    yield "ascertain-reports", mat(7, {"Ratings": numpy.arange(30.0).reshape(5, 3, 2), "Data_ECG": ramp(9, 3)})
+    channels = [{"header": {"chantype": "ecg", "sr": 100, "units": "mV"}, "data": ramp(6, 1)},
+                {"header": {"channeltype": "ecg", "sr": 50, "units": "V"}, "data": ramp(1, 6)},
+                {"header": {"chantype": "hb", "sr": 1, "units": "events"}, "data": none}]
+    yield "pspm", mat(3, {"infos": {"duration": 6}, "data": cells(channels, True)})
+    yield "pspm-pack", mat(pack | 3, {"infos": {"duration": 6}, "data": cells(channels[2:])})
+    for kind in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "c16", "bool"):
+        yield "mat-" + kind, mat(4, {"ecg": ramp(3, 2, kind)})
+    yield "mat-texts", mat(6, {"c": cells(["\u00e9t\u00e9", numpy.array(["ab", "cde"]), ramp(1, 8), numpy.zeros((2, 2, 2))])})
+    yield "mat-places", mat(5, {"s": {"b": cells([1, {"c": ramp(4, 2)}]), "fs": 100}, "id": "ann", "t": cells(["mV"])})
+    plain = mat(4, {"ecg": ramp(3, 1, "f8")})
+    swapped = (b"\0\0\0\x0e\0\0\0\x40\0\0\0\6\0\0\0\x08\0\0\0\6\0\0\0\0\0\0\0\5\0\0\0\x08\0\0\0\4\0\0\0\1\0\3\0\1ecg\0"
+               b"\0\0\0\3\0\0\0\x08\0\1\0\2\0\3\0\4\0\0\0\0\0\0\0\0")
+    yield "mat-swapped", plain[:125] + b"\1\0MI" + swapped
+    yield "mat-two", plain + plain[129:]
+
+
 for name in sys.argv[1:] or MAKERS:
     folder = HERE / "corpus" / name
     folder.mkdir(parents=True, exist_ok=True)
