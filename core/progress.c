@@ -50,6 +50,10 @@ void vg_progress_begin(vg_progress *progress, const char *what, int64_t start, i
 void vg_progress_format(const vg_progress *progress, double now, char *out, size_t size)
 {
     vg_text text = {0};
+    if (progress->text) {
+        snprintf(out, size, "%s  %s", progress->what, progress->text);
+        return;
+    }
     double elapsed = now - progress->began, done = (double)(progress->step - progress->start);
     vg_text_add(&text, "%s  step %" PRId64, progress->what, progress->step);
     if (progress->total > 0) vg_text_add(&text, "/%" PRId64, progress->total);

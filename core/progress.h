@@ -25,6 +25,8 @@ enum { VG_PROGRESS_SECONDS = 10 };
 
 typedef struct vg_progress {
     const char *what; /* a static string */
+    const char
+        *text; /* the caller's, set before an update: stands in place of step, loss and rate; or NULL */
     int64_t start, total, step;
     double segments, loss;
     double began, shown, logged; /* seconds on the monotonic clock */

@@ -52,6 +52,8 @@ CAGES = [
     (r"hdf5(_hl)?\.h", r"datasets/store\w*\.[ch]|datasets/import/\w+\.c", False),
     (r"yaml\.h", r"core/\w+\.c", True),
     (r"(cjson/)?cJSON\.h", r"core/\w+\.c", True),
+    (r"curl/\w+\.h", r"core/download\.c", True),
+    (r"openssl/\w+\.h", r"core/sha256\.c", True),
     (r"soxr\.h", r"datasets/signal/\w+\.c", True),
     (r"zlib\.h", r"datasets/import/mat_stream\.c", True),
     (r"oneapi/dnnl/.*|dnnl\w*\.h", r"kernels/cpu/\w+\.[ch]", False),

@@ -24,7 +24,7 @@ static void print_import_help(void)
     }
 }
 
-static bool is_flag(const char *wanted)
+bool vg_data_is_flag(const char *wanted)
 {
     const char *name, *standard, *help;
     bool flag;
@@ -38,7 +38,7 @@ static bool is_flag(const char *wanted)
     return false;
 }
 
-static void print_import_report(const vg_import_report *report, const char *out, bool done)
+void vg_data_print_report(const vg_import_report *report, const char *out, bool done)
 {
     int64_t kept = report->warnings < VG_IMPORT_MAX_WARNINGS ? report->warnings : VG_IMPORT_MAX_WARNINGS;
     for (int64_t i = 0; i < kept; i++) fprintf(stderr, "vagus: warning: %s\n", report->warning[i]);
@@ -69,7 +69,7 @@ vg_status vg_data_import(int argc, char **argv)
             VG_TRY(vg_words_take(&list));
             out = list.value;
         } else if (list.name[0]) {
-            if (!list.value && is_flag(list.name))
+            if (!list.value && vg_data_is_flag(list.name))
                 list.value = "true";
             else
                 VG_TRY(vg_words_take(&list));
@@ -90,7 +90,7 @@ vg_status vg_data_import(int argc, char **argv)
     vg_import_report report;
     vg_status status =
         vg_import(format, (const char *const *)argv, sources, &options, out, overwrite, &report);
-    print_import_report(&report, out, status == VG_OK);
+    vg_data_print_report(&report, out, status == VG_OK);
     vg_import_report_free(&report);
     return status;
 }
