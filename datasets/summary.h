@@ -13,6 +13,10 @@ extern "C" {
  * counts, and the exclusions by reason, as lines ending in '\n'. *text is the caller's to free(). */
 VG_API VG_NODISCARD vg_status vg_store_summarise(const vg_store *store, char **text);
 
+/* The same preprocessing as a paragraph for the section on methods of a paper, in lines of up to 100 columns.
+ * *text is the caller's to free(). */
+VG_API VG_NODISCARD vg_status vg_store_methods(const vg_store *store, char **text);
+
 #ifdef __cplusplus
 }
 #endif

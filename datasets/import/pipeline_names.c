@@ -135,6 +135,12 @@ static vg_status describe(vg__pipeline *pipeline, const char *first_source)
                           .citation = *options->citation ? options->citation : pipeline->importer->citation,
                           .importer = importer};
     VG_TRY(vg_store_writer_describe(pipeline->writer, &info));
+    char selection[256];
+    snprintf(selection, sizeof selection, "recordings of %g s and more with a quality index from %g%s",
+             options->min_seconds, options->min_quality,
+             options->drop_bad ? ", without windows of 10 s that were flat, below 0.05 mV or above 20 mV"
+                               : "");
+    VG_TRY(vg_store_writer_note(pipeline->writer, "selection", selection));
     if (pipeline->kept[0]) VG_TRY(vg_store_writer_note(pipeline->writer, "kept", pipeline->kept));
     if (pipeline->upside_down[0])
         VG_TRY(vg_store_writer_note(pipeline->writer, "upside_down", pipeline->upside_down));

@@ -3,6 +3,7 @@
 #include "core/random.h"
 #include "datasets/check.h"
 #include "datasets/signal/filter.h"
+#include "datasets/summary.h"
 #include "tests/datasets/fixture.h"
 #include "tests/datasets/import_support.h"
 
@@ -220,11 +221,50 @@ static void test_kept_features(void **unused)
     free(path);
 }
 
+/* Every figure of the paragraph is one of the store's. */
+static void test_methods(void **unused)
+{
+    (void)unused;
+    static const char *const says[] = {
+        "Synthetic (not recorded) ECG of paper (Größe & Ähnliche (2022)): 2 recordings of 1 subject, ",
+        "0.03 hours, lead I.",
+        "made at 256 and 512 Hz.",
+        "band-pass filtered from 0.8 to 50 Hz with a zero-phase Butterworth filter (order 8 of the low-pass",
+        "an edge lies at -6 dB), without a notch, and resampled to 250 Hz (soxr very high quality).",
+        "1 recording was left out (1.0 minutes). Bad stretches in 1 recordings (0.2 minutes) became gaps.",
+        "Kept were a and b.",
+        "Samples are kept in mV, not normalised"};
+    char *path = support_path(folder, "methods.h5"), *text;
+    vg_store_writer *writer;
+    vg_store *store;
+    assert_ok(vg_store_writer_create(path, false, NULL, 0, &writer));
+    fixture_add(writer, "P1", "1", "I", "a.dat", N, 1, NULL);
+    fixture_add(writer, "P1", "2", "I", "b.dat", N, 2, NULL);
+    assert_ok(vg_store_writer_exclude(writer, &(vg_exclusion){"c.dat", "", "no usable ECG: flat", 60}));
+    assert_ok(
+        vg_store_writer_exclude(writer, &(vg_exclusion){"a.dat", "", "windows blanked: of 6 1 flat", 10}));
+    assert_ok(vg_store_writer_note(writer, "selection", "a and b"));
+    fixture_finish(writer, "paper", RATE);
+    assert_ok(vg_store_open(path, &store));
+    assert_ok(vg_store_methods(store, &text));
+    size_t column = 0;
+    for (char *c = text; *c; c++) { /* narrow lines, then one for the comparison */
+        column = *c == '\n' ? 0 : column + 1;
+        assert_true(column <= 100);
+        if (*c == '\n') *c = ' ';
+    }
+    for (size_t i = 0; i < sizeof says / sizeof *says; i++)
+        if (!strstr(text, says[i])) fail_msg("it does not say \"%s\": %s", says[i], text);
+    vg_store_close(store);
+    free(text);
+    free(path);
+}
+
 int main(void)
 {
     folder = support_temp_dir();
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_verdicts), cmocka_unit_test(test_shown),
-                                       cmocka_unit_test(test_kept_features)};
+                                       cmocka_unit_test(test_kept_features), cmocka_unit_test(test_methods)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free(folder);
     return failed;
