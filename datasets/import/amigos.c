@@ -11,8 +11,9 @@
  * Columns, ratings, rates and the known holes are those of the data set's published description and of public
  * loaders; nobody has run this on the real files yet. Doubtful are
  *   the unit       nowhere stated; taken as mV, which the option units overrules;
- *   the leads      of the original files: right before left, as in the pre-processed ones;
- *   the order      of the seven basic emotions among the ratings.
+ *   the leads      of the original files: right before left, as in the pre-processed ones (one loader has it
+ *                  the other way round, in both). The option leads counts the left one as the first, since
+ * the paper used it; the order      of the seven basic emotions among the ratings.
  *
  * Trials 1 to 16 are the short videos, 17 to 20 the long ones. Participants 8, 24 and 28 have no long ones
  * (empty cells: written down as left out), 32 has no ratings for them (kept without ratings). The first 5 s

@@ -6,8 +6,8 @@
  * valence -3..3, engagement, liking, familiarity
  *
  * As public loaders have it; nobody has run this on the real files yet. The rate is nominally 256 Hz and is
- * taken from the times. Doubtful are the names of the leads ("1" and "2") and the unit, which is stated
- * nowhere: taken as mV, which the option units overrules.
+ * taken from the times. Doubtful are which lead is whose (one loader calls the first the right arm's, the
+ * second the left's) and the unit, which is stated nowhere: taken as mV, which the option units overrules.
  *
  * The source is the data set's folder, or one in it: files of other names are passed over. The ratings are
  * looked for among what was found, then beside it and up to four folders above, there also in
@@ -81,7 +81,7 @@ static vg_status add_clip(vg__pipeline *pipeline, const ascertain *a, const char
         vg__pipeline_warn(pipeline, "%s: %lld gaps in the times are closed up", path, (long long)gaps);
     look_up(&a->ratings, person, clip, ratings);
     for (int lead = 0; lead < 2; lead++) {
-        const char *lead_name = lead == 0 ? "1" : "2";
+        const char *lead_name = lead == 0 ? "left arm" : "right arm";
         vg__raw raw = {.file = path,
                        .record = record,
                        .subject = subject,
@@ -92,7 +92,7 @@ static vg_status add_clip(vg__pipeline *pipeline, const ascertain *a, const char
                        .units = "mV",
                        .ratings = ratings};
         if (vg__pipeline_wants_lead(pipeline, lead_name, lead))
-            VG_TRY(vg__mat_add_column(pipeline, x, first + lead, 0, raw));
+            VG_TRY(vg__mat_add_column(pipeline, x, first + 1 - lead, 0, raw));
     }
     return VG_OK;
 }

@@ -8,15 +8,16 @@
  *     .ScoreValence, .ScoreArousal, .ScoreDominance    18 x 1, 1 to 5
  *
  * As the data set's published description and public loaders have it; nobody has run this on the real file
- * yet. Doubtful are the names of the two leads (which are called "1" and "2"), and the unit, which is stated
- * nowhere: taken as mV. If the file holds the recorder's own numbers, everything is left out as above 20 mV,
- * and the option units has to tell what one of them is.
+ * yet. Doubtful are the leads   unnamed, so they are called "1" and "2"; the unit    stated nowhere. A public
+ * script limits its thresholds to 1800..2500, so these are the recorder's own counts. Taken as Shimmer2's: 12
+ * bits over 3 V behind a gain of 175, 0.0042 mV each (the gain is remembered, not seen). With the option
+ * units the numbers are that unit themselves.
  *
  * The recordings before the films are trials "baseline 1" ... without ratings; `baseline` false leaves them
  * out. */
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "datasets/import/files.h"
 #include "datasets/import/mat_files.h"
@@ -24,7 +25,7 @@
 static const char *const RATINGS[] = {"valence", "arousal", "dominance"};
 static const char *const SCORES[] = {"ScoreValence", "ScoreArousal", "ScoreDominance"};
 enum { RATING_COUNT = sizeof RATINGS / sizeof *RATINGS, LEADS = 2 };
-static const double RATE = 256;
+static const double RATE = 256, COUNT_MV = 3000.0 / 4095 / 175;
 
 typedef struct dreamer {
     vg__pipeline *pipeline;
@@ -52,7 +53,14 @@ static vg_status add_recording(const dreamer *d, const vg__mat_value *x, int64_t
     }
     for (int i = 0; i < RATING_COUNT; i++)
         ratings[i] = d->score[i] && film < d->score[i]->count ? d->score[i]->numbers[film] : NAN;
-    for (int lead = 0; lead < LEADS; lead++) {
+    vg_status status = VG_OK;
+    const double scale = *vg__pipeline_options(d->pipeline)->units ? 1 : COUNT_MV;
+    vg__mat_value column = *x;
+    column.columns = 1;
+    column.numbers = malloc((size_t)x->rows * sizeof *column.numbers);
+    if (!column.numbers)
+        return vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld samples", d->path, (long long)x->rows);
+    for (int lead = 0; lead < LEADS && status == VG_OK; lead++) {
         const char *name = lead == 0 ? "1" : "2";
         vg__raw raw = {.file = d->path,
                        .record = record,
@@ -63,10 +71,12 @@ static vg_status add_recording(const dreamer *d, const vg__mat_value *x, int64_t
                        .rate = RATE,
                        .units = "mV",
                        .ratings = baseline ? NULL : ratings};
-        if (vg__pipeline_wants_lead(d->pipeline, name, lead))
-            VG_TRY(vg__mat_add_column(d->pipeline, x, lead, 0, raw));
+        if (!vg__pipeline_wants_lead(d->pipeline, name, lead)) continue;
+        for (int64_t i = 0; i < x->rows; i++) column.numbers[i] = scale * x->numbers[lead * x->rows + i];
+        status = vg__mat_add_column(d->pipeline, &column, 0, 0, raw);
     }
-    return VG_OK;
+    free(column.numbers);
+    return status;
 }
 
 static vg_status add_cells(const dreamer *d, const vg__mat_value *person, const vg__mat_value *cells,

@@ -102,6 +102,9 @@ def amigos(folder, number, original=False, missing_long=False, unrated_long=Fals
 # ---- DREAMER ------------------------------------------------------------------------------------------------------
 
 
+DREAMER_MV = 3000 / 4095 / 175
+
+
 def dreamer(folder, packed=True, people=3, films=4, broken=True, struct_array=False, rate=256):
     """Fewer people and films than the real 23 and 18. The second has an empty and a one-column cell."""
     path = os.path.join(folder, "DREAMER.mat")
@@ -112,7 +115,7 @@ def dreamer(folder, packed=True, people=3, films=4, broken=True, struct_array=Fa
         parts = {"baseline": [], "stimuli": []}
         for part, held in parts.items():
             for film in range(1, films + 1):
-                x = noise(rate * (3 if part == "baseline" else 4) + film, 2)
+                x = numpy.round(2000 + 200 * noise(rate * (3 if part == "baseline" else 4) + film, 2))  # as the recorder counts
                 place = f"DREAMER.Data{{{person}}}.ECG.{part}{{{film}}}"
                 if struct_array:
                     place = place.replace("{%d}" % person, "(%d)" % person, 1)
@@ -123,7 +126,7 @@ def dreamer(folder, packed=True, people=3, films=4, broken=True, struct_array=Fa
                 else:
                     for lead in (0, 1):
                         ratings = scores[:, film - 1] if part == "stimuli" else numpy.full(3, numpy.nan)
-                        recordings.append((subject, trial, str(film) if part == "stimuli" else "", str(lead + 1), x[:, lead], ratings))
+                        recordings.append((subject, trial, str(film) if part == "stimuli" else "", str(lead + 1), DREAMER_MV * x[:, lead], ratings))
                 held.append(x)
         eeg = {"baseline": cells([noise(20, 14)] * films, True), "stimuli": cells([noise(30, 14)] * films, True)}
         data.append({"Age": "22", "Gender": "male", "EEG": eeg,
@@ -165,8 +168,8 @@ def ascertain(folder, people=(1, 58), clips=(1, 2, 36), samples=1500):
                 x[:, 0] = 7
                 exclusions.append((path, "do not rise"))
             else:
-                for lead in (0, 1):
-                    recordings.append((f"P{person:02d}", str(clip), str(clip), str(lead + 1), x[:, (4 if wide else 1) + lead],
+                for lead, name in enumerate(("right arm", "left arm")):
+                    recordings.append((f"P{person:02d}", str(clip), str(clip), name, x[:, (4 if wide else 1) + lead],
                                        reports[:, person - 1, clip - 1]))
             savemat(path, {"Data_ECG": x, "timeECG": x[:, :1] / 1000}, do_compression=wide)
     # Other signals of the set lie beside; they are passed over.

@@ -100,6 +100,8 @@ def test_dreamer():
         assert names == ["valence", "arousal", "dominance"], names
         imported("dreamer", path, rate=256, options=["--baseline=false", "--leads", "first"])
         check("out.h5", [r for r in recordings if r[3] == "1" and r[2]], exclusions)
+        imported("dreamer", path, rate=256, options=["--units", "uV"])
+        check("out.h5", [r[:4] + (numpy.round(r[4] / mat_files.DREAMER_MV) * 1e-3, r[5]) for r in recordings], exclusions)
 
 
 def test_ascertain():
