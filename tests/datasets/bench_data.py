@@ -4,9 +4,9 @@
     bench_data.py PROGRAM DATA [ROUNDS]
 
 PROGRAM is vagus; DATA the folder with mitdb, cinc2017 and eegmat. Times of the program are those of the whole process,
-from its start to the store renamed; those of the script begin once SciPy is loaded, which favours it. The machine may
-be shared, so each ratio is that of neighbours in time, and the median and extremes over the rounds are told; CPU time
-(user and system, all threads) stands beside it."""
+from its start to the store renamed; those of the script begin once SciPy is loaded, which favours it. "judged" is the script with
+what else the import does (bench_numpy.py). The machine may be shared, so each ratio is that of neighbours in time, and
+the median and extremes over the rounds are told; CPU time (user and system, all threads) stands beside it."""
 import datetime
 import json
 import os
@@ -35,26 +35,37 @@ def run(*command):
     return time.perf_counter() - begin, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, output
 
 
+def script(kind, folder, out, *more):
+    """(wall seconds, CPU seconds, peak MiB) of the script, without the loading of SciPy, and what it told."""
+    _, cpu, peak, output = run(PYTHON, os.path.join(os.path.dirname(__file__), "bench_numpy.py"), kind, folder, out, *more)
+    told = json.loads(output)
+    return (told["seconds"], cpu * told["seconds"] / (told["seconds"] + told["loading"]), peak), told
+
+
+def ratios(ours, theirs, which):
+    each = sorted(t[which] / o[which] for o, t in zip(ours, theirs))
+    return f"{statistics.median(each):6.2f} ({each[0]:.2f}, {each[-1]:.2f})"
+
+
 def compare(program, data, rounds, scratch):
-    print(f"{'':10} {'recordings':>10} {'MiB in':>7} {'import s':>9} {'CPU s':>6} {'MiB/s':>6} {'segments/s':>10} "
-          f"{'peak MiB':>8} {'script s':>9} {'CPU s':>6} {'times faster (least, most)':>27} {'CPU':>5}")
     for kind, name in SETS:
         folder, store = os.path.join(data, name), os.path.join(scratch, f"{name}.h5")
         size = sum(f.stat().st_size for f in pathlib.Path(folder).iterdir() if f.is_file()) / 2**20
-        ours, theirs = [], []
+        ours, plain, judged = [], [], []
         for _ in range(rounds):
             ours.append(run(program, "data", "import", kind, folder, "--out", store, "--overwrite"))
-            wall, cpu, peak, output = run(PYTHON, os.path.join(os.path.dirname(__file__), "bench_numpy.py"), kind, folder,
-                                          os.path.join(scratch, name))
-            told = json.loads(output)
-            theirs.append((told["seconds"], cpu * told["seconds"] / (told["seconds"] + told["loading"]), peak))
-        ratios = [t[0] / o[0] for o, t in zip(ours, theirs)]
+            plain.append(script(kind, folder, os.path.join(scratch, name))[0])
+            times, told = script(kind, folder, os.path.join(scratch, name), "judged")
+            judged.append(times)
         wall, cpu = (statistics.median(o[i] for o in ours) for i in (0, 1))
-        print(f"{name:10} {told['recordings']:10} {size:7.1f} {wall:9.3f} {cpu:6.2f} {size / wall:6.1f} "
-              f"{told['stored'] / 1280 / wall:10.0f} {max(o[2] for o in ours):8.0f} "
-              f"{statistics.median(t[0] for t in theirs):9.3f} {statistics.median(t[1] for t in theirs):6.2f} "
-              f"{statistics.median(ratios):12.2f} ({min(ratios):5.2f}, {max(ratios):5.2f}) "
-              f"{statistics.median(t[1] for t in theirs) / cpu:5.2f}", flush=True)
+        print(f"\n{name}: {told['recordings']} recordings, {size:.1f} MiB, {told['samples'] / 1e6:.1f} million samples\n"
+              f"  import         {wall:7.3f} s, {cpu:6.2f} s of CPU, {size / wall:6.1f} MiB/s, "
+              f"{told['stored'] / 1280 / wall:6.0f} segments/s, peak {max(o[2] for o in ours):.0f} MiB")
+        for what, theirs in (("script", plain), ("script, judged", judged)):
+            print(f"  {what:14} {statistics.median(t[0] for t in theirs):7.3f} s, "
+                  f"{statistics.median(t[1] for t in theirs):6.2f} s of CPU, peak {max(t[2] for t in theirs):.0f} MiB; "
+                  f"the import is {ratios(ours, theirs, 0)} times as fast, in CPU time {ratios(ours, theirs, 1)}",
+                  flush=True)
 
 
 def loader(program, scratch):

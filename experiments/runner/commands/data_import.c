@@ -84,7 +84,8 @@ vg_status vg_data_import(int argc, char **argv)
         return vg_fail(VG_ERR_CONFIG,
                        "data import needs a format, at least one source and --out STORE; 'vagus data import "
                        "--help' lists the formats");
-    /* Arrays of a recording come and go; kept, they need not be brought in and cleared page by page each time. */
+    /* Arrays of a recording come and go; kept, they need not be brought in and cleared page by page each
+     * time. */
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
     vg_import_report report;
