@@ -60,8 +60,8 @@ static vg_status read_channels(vg__edf *e, bool second)
         c->digital_min = vg__edf_sample(digital, base + 120 * n + 8 * i);
         c->digital_max = vg__edf_sample(digital, base + 128 * n + 8 * i);
         c->samples = (int64_t)unsigned_at(base + 216 * n + 4 * i, 4);
-        c->type = (vg__edf_type)(int)unsigned_at(base + 220 * n + 4 * i, 2);
-        if (unsigned_at(base + 222 * n + 4 * i, 2) != 0) c->type = (vg__edf_type)0;
+        uint64_t type = unsigned_at(base + 220 * n + 4 * i, 4);
+        c->type = (vg__edf_type)(type < 0x10000 ? (int)type : 0);
         VG_TRY(vg__edf_place_channel(e, c));
     }
     return VG_OK;

@@ -20,10 +20,11 @@
 #include <string.h>
 
 #include "datasets/import/files.h"
+#include "datasets/import/mapping.h"
 #include "datasets/import/pipeline.h"
 #include "datasets/store_hdf5.h"
 
-enum { WORD = 256, MAX_LEADS = 256 };
+enum { WORD = VG__MAP_VALUE, MAX_LEADS = 256 };
 static const int64_t MAX_RECORDINGS = 100000000, MAX_SAMPLES = (int64_t)1 << 31;
 
 typedef struct mapping {
@@ -48,38 +49,13 @@ typedef struct source {
 
 /* ---- The mapping ----------------------------------------------------------------------------------- */
 
-static char *map_slot(mapping *map, const char *key, size_t length)
-{
-    const struct {
-        const char *name;
-        char *slot;
-    } slots[] = {{"signal", map->signal},     {"offsets", map->offsets}, {"records", map->records},
-                 {"subjects", map->subjects}, {"rate", map->rate},       {"units", map->units},
-                 {"scale", map->scale},       {"leads", map->leads}};
-    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
-        if (strlen(slots[i].name) == length && strncmp(slots[i].name, key, length) == 0) return slots[i].slot;
-    return NULL;
-}
-
 static vg_status read_map(const char *text, mapping *map)
 {
-    memset(map, 0, sizeof *map);
-    for (const char *p = text; *p;) {
-        size_t length = strcspn(p, ","), key = strcspn(p, "=");
-        char *slot = key < length ? map_slot(map, p, key) : NULL;
-        if (!slot)
-            return vg_fail(
-                VG_ERR_CONFIG,
-                "the option map has \"%.*s\"; known are signal=, offsets=, records=, subjects=, rate=, "
-                "units=, scale= and leads=",
-                (int)length, p);
-        if (length - key - 1 == 0 || length - key - 1 >= WORD)
-            return vg_fail(VG_ERR_CONFIG, "the option map has no usable value in \"%.*s\"", (int)length, p);
-        memcpy(slot, p + key + 1, length - key - 1);
-        slot[length - key - 1] = 0;
-        p += length + (p[length] == ',');
-    }
-    return VG_OK;
+    const vg__map_key keys[] = {{"signal", map->signal},   {"offsets", map->offsets},
+                                {"records", map->records}, {"subjects", map->subjects},
+                                {"rate", map->rate},       {"units", map->units},
+                                {"scale", map->scale},     {"leads", map->leads}};
+    return vg__map_read(text, keys, sizeof keys / sizeof *keys);
 }
 
 /* ---- Reading, between vg__hdf5_enter() and vg__hdf5_leave() ------------------------------------------ */

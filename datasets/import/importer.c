@@ -12,17 +12,23 @@
 
 /* The list: a new format is its file and a line here. */
 extern const vg__importer vg__importer_wfdb, vg__importer_edf, vg__importer_hdf5, vg__importer_mat,
-    vg__importer_amigos, vg__importer_ascertain, vg__importer_dreamer, vg__importer_pspm;
+    vg__importer_amigos, vg__importer_ascertain, vg__importer_dreamer, vg__importer_pspm, vg__importer_csv,
+    vg__importer_npy, vg__importer_case;
+/* clang-format off */
 static const vg__importer *const IMPORTERS[] = {
     &vg__importer_wfdb,
     &vg__importer_edf,
     &vg__importer_hdf5,
+    &vg__importer_csv,
+    &vg__importer_npy,
     &vg__importer_mat,
     &vg__importer_amigos,
     &vg__importer_ascertain,
+    &vg__importer_case,
     &vg__importer_dreamer,
     &vg__importer_pspm,
 };
+/* clang-format on */
 enum { IMPORTERS_COUNT = sizeof IMPORTERS / sizeof *IMPORTERS };
 
 /* ---- Options, from their one list ------------------------------------------------------------------- */

@@ -43,7 +43,7 @@ extern "C" {
     X(TEXT, citation, "", "how the authors want to be cited, stored with it")                                \
     X(TEXT, units, "", "unit of the samples (V, mV, uV), if the file does not say it or says it wrongly")    \
     X(TEXT, map, "",                                                                                         \
-      "hdf5, mat: which dataset, variable or value is what, \"signal=tracings,rate=400,"                     \
+      "csv, npy, hdf5, mat: which column, axis, dataset or value is what, \"signal=ecg,rate=400,"            \
       "records=exam_id\"")                                                                                   \
     X(FLAG, baseline, "true",                                                                                \
       "amigos: keep the 5 s before each video; dreamer: keep the minute before each film")                   \

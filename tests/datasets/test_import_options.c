@@ -39,8 +39,8 @@ static void test_options(void **unused)
 
     char *out = support_path(folder, "out.h5");
     o = vg_import_default_options();
-    import_refuses("csv", folder, &o, out, VG_ERR_CONFIG,
-                   "unknown format \"csv\" to import; known are wfdb, edf, hdf5");
+    import_refuses("xml", folder, &o, out, VG_ERR_CONFIG,
+                   "unknown format \"xml\" to import; known are wfdb, edf, hdf5");
     o.rate = 20;
     import_refuses("wfdb", folder, &o, out, VG_ERR_CONFIG, "rate: 20 Hz");
     o = vg_import_default_options();

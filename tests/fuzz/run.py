@@ -25,10 +25,11 @@ with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK
     arguments = [program, f"-max_len={limit}", "-timeout=10", "-rss_limit_mb=1024", "-malloc_limit_mb=256",
                  f"-artifact_prefix={program}-", "-print_final_stats=1", "-close_fd_mask=0",
                  f"-seed={os.environ.get('VAGUS_TEST_SEED', '1')}"]
-    # A search of so many runs ends by itself; the time is for a machine that is busy.
+    # Ends by itself; the time is for a machine that is busy.
     arguments += [f"-max_total_time={seconds}"] if seconds else [f"-runs={runs}", "-max_total_time=15"]
     environment = {**os.environ, "VAGUS_FUZZ_FOLDER": folder,
                    "ASAN_OPTIONS": "allocator_may_return_null=1:detect_leaks=1:detect_stack_use_after_return=0",
+                   "LSAN_OPTIONS": f"suppressions={pathlib.Path(__file__).parents[1]}/support/lsan.supp:print_suppressions=0",
                    "UBSAN_OPTIONS": "print_stacktrace=1"}
     result = subprocess.run([*arguments, corpus, seeds], env=environment, stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

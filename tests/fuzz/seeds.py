@@ -57,6 +57,63 @@ def wfdb(header, segment=b"", body=b""):
     return b"---\n".join([header, segment, body])
 
 
+@maker
+def make_csv():
+    yield "named", b"\n# a comment\ntime,ecg [mV],ecg2\n0,1,2\n0.004,1.5,NaN\n0.008,2,\n0.02,1,1\n"
+    yield "units", b"signal=2,time=1\n'Elapsed time','MLII'\n'hh:mm:ss.mmm','mV'\n'0:00.000',-0.145\n'0:00.004',-0.1\n"
+    yield "plain", b"signal=1|2,rate=250,units=uV,scale=2,leads=I|II\n1 2\n3 4.5e1\n\n-1 0\n"
+    yield "comma", b"rate=250,delimiter=semicolon\nEKG;t\n1,5;2\n\"2,5\";3\n"
+    yield "tab", b"time=t,time_units=ms,signal=x\n\xef\xbb\xbft\tx\n1\t2\n3\t4\n5\t6\n7\t8\n"
+
+
+def npy(version, text, body):
+    text = text.encode()
+    length = struct.pack("<H" if version == 1 else "<I", len(text))
+    return b"\x93NUMPY" + bytes([version, 0]) + length + text + body
+
+
+@maker
+def make_npy():
+    yield "one", b"rate=250,units=mV\n" + npy(1, "{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }\n", bytes(24))
+    yield "two", b"rate=250,axes=samples|leads,leads=I|II,scale=2\n" + npy(2, "{'descr': '>i2', 'fortran_order': True, 'shape': (3, 2)}", bytes(12))
+    yield "three", b"rate=1e2\n" + npy(3, "{'shape': (2, 3, 2), 'descr': '|u1', 'fortran_order': False}", bytes(12))
+    yield "zip", b"rate=1\nPK\3\4" + bytes(20)
+    yield "object", b"rate=1\n" + npy(1, "{'descr': '|O', 'fortran_order': False, 'shape': (3,), }\n", bytes(24))
+
+
+@maker
+def make_store():
+    """A store as datasets/README.md describes it, written by h5py: needs it, and is left out without."""
+    import io
+    import h5py
+    import numpy as np
+    out = io.BytesIO()
+    with h5py.File(out, "w", libver=("v108", "v110")) as f:
+        for key in ("format", "source", "units", "original_rates", "filter", "resampling", "polarity", "licence", "citation", "importer"):
+            f.attrs.create(key, np.bytes_({"format": "vagus-ecg-store", "units": "mV", "filter": "none"}.get(key, "x")), dtype=None)
+        for key, value in (("version", 1), ("filter_order", 0), ("filter_zero_phase", 0), ("synthetic", 1)):
+            f.attrs.create(key, value, dtype="<i8")
+        for key in ("rate", "filter_low", "filter_high", "notch"):
+            f.attrs.create(key, 128.0 if key == "rate" else 0.0, dtype="<f8")
+        f.create_dataset("signal", data=np.zeros(6, "<f4"))
+        for key, value in (("offset", [0, 3]), ("length", [3, 3])):
+            f["recordings/" + key] = np.array(value, "<i8")
+        f["recordings/fingerprint"] = np.array([0, 0], "<u8")
+        for key in ("subject", "session", "trial", "stimulus", "lead", "source"):
+            f["recordings/" + key] = np.array([b"a", b"b"])
+        f["ratings/names"] = np.array([b"mood"])
+        f["ratings/values"] = np.array([[1.0], [2.0]])
+        for key in ("source", "subject", "reason"):
+            f["exclusions/" + key] = np.array([b"c"])
+        f["exclusions/seconds"] = np.array([1.0])
+        f["features/names"] = np.array([b"mean_bpm"])
+        f["features/values"] = np.array([[60.0], [float("nan")]])
+        f["beats/position"] = np.array([0.5, 1.5, 2.0])
+        f["beats/end"] = np.array([2, 3], "<i8")
+        f.create_group("notes")
+    yield "two", out.getvalue()
+
+
 def edf(reserved, labels, samples, body, records, duration="1", first=b"0       "):
     """An EDF or BDF file (first=b"\\xffBIOSEMI")."""
     def text(value, width):
