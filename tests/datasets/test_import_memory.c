@@ -68,8 +68,8 @@ static double peak_of(int records, double *store_mib)
 static void test_memory(void **state)
 {
     (void)state;
-    double few_mib, many_mib, few = peak_of(whole ? 100 : 16, &few_mib);
-    double many = peak_of(whole ? 900 : 80, &many_mib);
+    double few_mib, many_mib, few = peak_of(whole ? 100 : 12, &few_mib);
+    double many = peak_of(whole ? 900 : 50, &many_mib);
     printf("%d threads: a store of %.0f MiB within %.0f MiB, one of %.0f MiB within %.0f MiB\n", THREADS,
            few_mib, few, many_mib, many);
     if (!(many < 512)) fail_msg("the import took %.0f MiB", many);
