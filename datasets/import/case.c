@@ -184,6 +184,10 @@ static vg_status import_case(vg__pipeline *pipeline, const char *const *sources,
     if (!p) return vg_fail(VG_ERR_MEMORY, "no memory to read text");
     VG_TRY_OUT(vg__files_find(sources, count, ".csv", &files));
     int64_t found = 0;
+    vg__pipeline_warn(
+        pipeline,
+        "the importer of CASE was written from the data set's description and not tried on its real "
+        "files: compare a few recordings with them before you rely on it");
     for (int64_t i = 0; i < files.count; i++) {
         const char *name = vg__file_name(files.path[i]);
         bool signals = name - files.path[i] >= 14 && strncmp(name - 14, "physiological/", 14) == 0;

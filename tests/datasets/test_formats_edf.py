@@ -125,7 +125,8 @@ def gdf(path, version, kind, records, samples, values, limits, digital, unit="uV
         else:
             block = np.asarray(block).astype(TYPES[kind]).tobytes()
         body += struct.pack("<10h", *range(10)) + block
-    path.write_bytes(head + pad + body + struct.pack("<BBBBf", 1, 0, 0, 0, 250.0))  # an empty table of events
+    events = struct.pack("<BBBBf", 1, 0, 0, 0, 250.0) if second else struct.pack("<BBBBI", 1, 250, 0, 0, 0)  # none
+    path.write_bytes(head + pad + body + events)
 
 
 path = TEMP / "x.gdf"
