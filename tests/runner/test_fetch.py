@@ -2,8 +2,9 @@
 import hashlib
 import json
 import os
+import pty
 import resource
-import shutil
+import select
 import signal
 import socket
 import subprocess
@@ -94,9 +95,9 @@ def resumed(web):
     size, path = len(FILES[FIRST]), SET + FIRST
     web.bad[path] = [("cut", 1000), ("status", 503), ("cut", 500), ("status", 500), ("cut", 0), ("cut", 700)]
     web.bad[SET + WANTED[1]] = [("redirect", web.url + "/else/where")]
-    web.bad[SET + WANTED[2]] = [("status", 500), ("status", 429)]
+    web.bad[SET + WANTED[2]] = [("status", 500), ("status", 429, 1)]
     web.files["/else/where"] = FILES[WANTED[1]]
-    fetch(web, "r", says=["7 files fetched", "again in 0.05 s"])
+    fetch(web, "r", says=["7 files fetched", "again in 0.05 s", "again in 1 s"])
     same("r")
     ranges = [wanted for asked, wanted in web.asked if asked == path]
     assert ranges == [None] + ["bytes=1000-"] * 2 + ["bytes=1500-"] * 3 + ["bytes=2200-"], ranges
@@ -229,6 +230,30 @@ def interrupted(web):
         assert (SET + FIRST, f"bytes={size}-") in web.asked, web.asked
 
 
+def terminal(web):
+    """One live line on a terminal, plain lines elsewhere."""
+    serve(web)
+    web.bad[SET + FIRST] = [("trickle", 600)]
+    master, slave = pty.openpty()
+    process = subprocess.Popen([VAGUS, *words(web, "t")], stdout=subprocess.DEVNULL, stderr=slave)
+    os.close(slave)
+    told = b""
+    try:
+        while process.poll() is None or select.select([master], [], [], 0.2)[0]:
+            if select.select([master], [], [], 0.2)[0]:
+                told += os.read(master, 4096)
+    except OSError:
+        pass  # the other end is closed
+    finally:
+        process.kill()
+        os.close(master)
+    assert process.wait() == 0, told
+    assert told.count(b"\rfetch  ") >= 3 and b"of about 184 MB" in told and told.count(b"\n") <= 4, told
+    serve(web)
+    plain = fetch(web, "u")
+    assert "\r" not in plain and "fetch  7/7 files" in plain, plain
+
+
 def full(web):
     """No room: by the limit of a file's size, and on a real full file system where one can be made."""
     serve(web)
@@ -301,7 +326,7 @@ def catalogue():
 with Folder(), Web() as server:
     catalogue()
     tables()
-    for part in (whole, part_of_it, resumed, silent, wrong, lists, offline, mirrors, interrupted, full):
+    for part in (whole, part_of_it, resumed, silent, wrong, lists, offline, mirrors, interrupted, terminal, full):
         began = time.time()
         part(server)
         print(f"{part.__name__}: {time.time() - began:.1f} s")

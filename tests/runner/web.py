@@ -9,7 +9,7 @@ import urllib.parse
 class Web:
     """files: path -> bytes. bad: path -> list of what the next answers to it are, the first for the next:
     ("cut", N): N bytes of the body, then the connection ends; ("hang", N): N bytes, then silence until `let_go`;
-    ("status", CODE): an error; ("redirect", URL); "whole": the range is ignored; ("trickle", N): N bytes at a time, each
+    ("status", CODE[, SECONDS]): an error, with the wish to be left alone so long; ("redirect", URL); "whole": the range is ignored; ("trickle", N): N bytes at a time, each
     after a pause. What was asked for is in `asked`: (path, range or None)."""
 
     def __init__(self):
@@ -64,7 +64,7 @@ class Web:
         self.asked.append((path, wanted))
         mode = self.bad[path].pop(0) if self.bad[path] else ("fine",)
         if mode[0] == "status":
-            return self.say(handler, mode[1], b"no\n" * 100)
+            return self.say(handler, mode[1], b"no\n" * 100, *mode[2:])
         if mode[0] == "redirect":
             handler.send_response(302)
             handler.send_header("Location", mode[1])
@@ -99,8 +99,10 @@ class Web:
         if mode[0] in ("cut", "hang"):
             handler.close_connection = True
 
-    def say(self, handler, code, body):
+    def say(self, handler, code, body, wish=None):
         handler.send_response(code)
+        if wish is not None:
+            handler.send_header("Retry-After", str(wish))
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)

@@ -110,7 +110,10 @@ static void put_one(vg_json_writer *json, const vg_dataset *set)
     vg_json_put_string(json, "kind", set->kind == VG_DATASET_OPEN ? "open" : "restricted");
     vg_json_put_string(json, "get", how_to_get(set));
     put_number(json, "hours", set->hours);
-    put_number(json, "subjects", set->subjects);
+    if (set->subjects)
+        vg_json_put_int(json, "subjects", set->subjects);
+    else
+        vg_json_put_null(json, "subjects");
     vg_json_put_string(json, "leads", set->leads);
     vg_json_put_string(json, "rate", set->rate);
     vg_json_put_string(json, "labels", set->labels);
