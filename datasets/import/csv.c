@@ -313,8 +313,12 @@ static vg_status import_csv(vg__pipeline *pipeline, const char *const *sources, 
     }
     VG_TRY_OUT(read_mapping(vg__pipeline_options(pipeline)->map, map));
     VG_TRY_OUT(vg__files_find(sources, count, ".csv .tsv .txt", &files));
+    const vg_import_options *options = vg__pipeline_options(pipeline);
     for (int64_t i = 0; i < files.count; i++) {
         bool read = false;
+        /* Tables that lie among the recordings. */
+        if (strcmp(files.path[i], options->labels) == 0 || strcmp(files.path[i], options->subjects) == 0)
+            continue;
         memset(r, 0, sizeof *r);
         r->map = map;
         status = import_file(pipeline, r, files.path[i], &read);

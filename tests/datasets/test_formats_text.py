@@ -50,6 +50,12 @@ check("quotes, comments, a byte order mark", imported("csv", TEMP / "g.csv", 250
 (TEMP / "labels.csv").write_text("record,mood\na,3\n")
 got = imported("csv", TEMP / "a.csv", 250, "--labels", str(TEMP / "labels.csv"), "--pattern", "{subject}.csv")
 expect("rating and subject", (got[0]["ratings"]["mood"], got[0]["subject"]), (3.0, "a"))
+together = TEMP / "together"
+together.mkdir()
+(together / "labels.csv").write_text("record,mood\na,3\n")
+(TEMP / "a.csv").rename(together / "a.csv")
+got = imported("csv", together, 250, "--labels", str(together / "labels.csv"), "--strict")
+expect("recordings beside their labels", [row["ratings"]["mood"] for row in got], [3.0])
 
 rate = ("--map", "rate=250,units=mV")
 for text, words, options in (
@@ -150,7 +156,7 @@ for i, (row, (number, seconds)) in enumerate(zip(got, plan)):
         raise SystemExit(f"video {number}: {row['ratings']}, not {mean}")
     start = end
 path = case / "physiological" / "sub_1.csv"
-refused("case", TEMP / "a.csv", "lies in no folder \"physiological\"")
+refused("case", together / "a.csv", "lies in no folder \"physiological\"")
 (case / "annotations" / "sub_1.csv").unlink()
 refused("case", path, "annotations/sub_1.csv: cannot be opened")
 csv("interpolated/annotations/sub_1.csv", [(0, 5, 5, 1)], ["jstime", "valence", "arousal", "video"])
