@@ -107,6 +107,14 @@ with Folder():
         assert [line["step"] for line in lines(place + "/metrics.jsonl")].count(0) == validated
         assert os.path.lexists(place + "/checkpoints/best") == validated
 
+    # A configuration that was written before there was some key is that of a run with the key's default.
+    config = read(folder + "/config.yaml").decode()
+    assert "  weights: []\n" in config, config
+    write(folder + "/config.yaml", config.replace("  weights: []\n", ""))
+    run("pretrain", "tiny.yaml", "output_dir=" + folder, "--resume")
+    run("pretrain", "tiny.yaml", "output_dir=" + folder, "--resume", "data.weights=[1]", expect=2, says="weights:")
+    write(folder + "/config.yaml", config)
+
     # Other settings are another run, and so is other data under the same name.
     run("pretrain", "tiny.yaml", "output_dir=" + folder, "--resume", "optimizer.lr=1e-4", expect=2, says="lr:")
     precision_and_device()

@@ -49,10 +49,16 @@ static bool differ(const char *a, const char *b, char line_a[160], char line_b[1
     return true;
 }
 
+/* Both are compared as the schema prints them, so that a key which came later has its default in the older
+ * file. */
 static vg_status same_configuration(const vg_rundir *run, const char *path, const char *wanted)
 {
     char *there = NULL, mine[160], theirs[160];
-    VG_TRY(vg_file_read(path, VG_YAML_LIMIT, &there, NULL));
+    vg_experiment before;
+    VG_TRY(vg_experiment_load(path, NULL, 0, &before));
+    vg_status status = vg_schema_print(&vg_experiment_schema, &before, &there);
+    vg_experiment_free(&before);
+    VG_TRY(status);
     bool same = !differ(wanted, there, mine, theirs);
     free(there);
     if (same) return VG_OK;
