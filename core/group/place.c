@@ -167,6 +167,8 @@ static vg_status find_torchrun(vg_place *place)
     VG_TRY(optional("TORCHELASTIC_RESTART_COUNT", 0, INT_MAX, &place->restarts));
     if (place->size == 1) return VG_OK;
     VG_TRY(find_master(place));
+    /* torchrun names the machine as that calls itself, which not every container can look up. */
+    if (run && place->local_size == place->size) VG_TRY(set_master(place, "", "127.0.0.1"));
     VG_TRY(required(place->starter, "MASTER_PORT", 1, LAST_PORT, &port));
     /* torchrun's own store sits at MASTER_PORT */
     bool taken = run || (store && !strcmp(store, "True"));

@@ -178,6 +178,8 @@ static void test_torchrun(void **state)
     ports_are(&place, 29501, 8);
     assert_int_equal(place.restarts, 3);
     assert_string_equal(place.master, "node0");
+    /* all on one machine, whose name nobody may know */
+    assert_string_equal(found(torchrun, "LOCAL_RANK=5 LOCAL_WORLD_SIZE=8").master, "127.0.0.1");
     /* two runs of one machine, neither with a name, on neighbouring ports */
     assert_string_not_equal(place.job, found(torchrun, "MASTER_PORT=29501").job);
     assert_string_not_equal(place.job, found(torchrun, "TORCHELASTIC_RUN_ID=a").job);
