@@ -77,7 +77,7 @@ static vg_status read_mapping(const char *text, mapping *m)
                                 {"time_units", m->time_units}, {"rate", m->rate},
                                 {"units", m->units},           {"scale", m->scale},
                                 {"leads", m->leads},           {"delimiter", m->delimiter}};
-    VG_TRY(vg__map_read(text, keys, sizeof keys / sizeof *keys));
+    VG_TRY(vg__map_read("csv", text, keys, sizeof keys / sizeof *keys));
     VG_TRY(vg__map_split("signal", m->signal, &m->signals));
     VG_TRY(vg__map_split("leads", m->leads, &m->names));
     VG_TRY(vg__map_positive("rate", m->rate, 0, &m->given_rate));

@@ -55,7 +55,7 @@ static vg_status read_map(const char *text, mapping *map)
                                 {"records", map->records}, {"subjects", map->subjects},
                                 {"rate", map->rate},       {"units", map->units},
                                 {"scale", map->scale},     {"leads", map->leads}};
-    return vg__map_read(text, keys, sizeof keys / sizeof *keys);
+    return vg__map_read("hdf5", text, keys, sizeof keys / sizeof *keys);
 }
 
 /* ---- Reading, between vg__hdf5_enter() and vg__hdf5_leave() ------------------------------------------ */

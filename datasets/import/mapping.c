@@ -12,7 +12,8 @@ static char *value_of(const vg__map_key *keys, int count, const char *name, size
     return NULL;
 }
 
-static vg_status unknown(const vg__map_key *keys, int count, const char *what, size_t length)
+static vg_status unknown(const char *format, const vg__map_key *keys, int count, const char *what,
+                         size_t length)
 {
     char known[512] = "";
     for (int i = 0; i < count; i++) {
@@ -23,16 +24,17 @@ static vg_status unknown(const vg__map_key *keys, int count, const char *what, s
                                   : ", ",
                  keys[i].name);
     }
-    return vg_fail(VG_ERR_CONFIG, "the option map has \"%.*s\"; known are %s", (int)length, what, known);
+    return vg_fail(VG_ERR_CONFIG, "the option map has \"%.*s\"; known for %s are %s", (int)length, what,
+                   format, known);
 }
 
-vg_status vg__map_read(const char *text, const vg__map_key *keys, int count)
+vg_status vg__map_read(const char *format, const char *text, const vg__map_key *keys, int count)
 {
     for (int i = 0; i < count; i++) keys[i].value[0] = 0;
     for (const char *p = text; *p;) {
         size_t length = strcspn(p, ","), key = strcspn(p, "=");
         char *value = key < length ? value_of(keys, count, p, key) : NULL;
-        if (!value) return unknown(keys, count, p, length);
+        if (!value) return unknown(format, keys, count, p, length);
         size_t size = length - key - 1;
         if (size == 0 || size >= VG__MAP_VALUE)
             return vg_fail(VG_ERR_CONFIG, "the option map has no usable value in \"%.*s\"", (int)length, p);

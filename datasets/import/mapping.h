@@ -11,8 +11,8 @@ typedef struct vg__map_key {
     char *value; /* [VG__MAP_VALUE]; "" when the option does not have it */
 } vg__map_key;
 
-/* Fills the values. VG_ERR_CONFIG names what is not a key and lists those that are. */
-VG_NODISCARD vg_status vg__map_read(const char *text, const vg__map_key *keys, int count);
+/* Fills the values. VG_ERR_CONFIG names what is not a key and lists those that `format` ("csv") has. */
+VG_NODISCARD vg_status vg__map_read(const char *format, const char *text, const vg__map_key *keys, int count);
 
 /* A value "A|B|C" cut into words; at most VG__MAP_WORDS. */
 typedef struct vg__map_words {

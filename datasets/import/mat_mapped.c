@@ -2,22 +2,27 @@
  *
  * The option `map`, "key=value,...", tells what is what. A value is a place in the file ("ecg", "s.ecg",
  * "trials{2}.x"); for rate, units and scale also the number or unit itself, and for subject, session, trial
- * and stimulus a text in single quotes: signal=ecg       numbers [samples x leads] or lying on their side, or
- * a cell array of them: trials 1, 2,
- * ... default: ecg, else signal, else val rate=fs          Hz; default: fs units=units      default: units;
- * the option `units` overrules it scale=1          what one stored unit is of `units` subject=id default:
- * unknown, and the file's name where that alone ties several leads together session=, trial=, stimulus=
- *   leads=I|II|V1    names; the number of leads must be theirs
- *   samples=rows     one sample a row, or samples=columns; default: along the longer side */
+ * and stimulus a text in single quotes:
+ *
+ *     signal=ecg       numbers [samples x leads] or lying on their side, or a cell array of them, which are
+ *                      trials 1, 2, ...; default: ecg, else signal, else val
+ *     rate=fs          Hz; default: fs
+ *     units=units      default: units; the option `units` overrules it
+ *     scale=1          what one stored unit is of `units`
+ *     subject=id       default: unknown, and the file's name where that alone ties several leads together
+ *     session=, trial=, stimulus=
+ *     leads=I|II|V1    names; the number of leads must be theirs
+ *     samples=rows     one sample a row, or samples=columns; default: along the longer side */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "datasets/import/files.h"
+#include "datasets/import/mapping.h"
 #include "datasets/import/mat_files.h"
 
-enum { WORD = 256, MAX_LEADS = 256 };
+enum { WORD = VG__MAP_VALUE, MAX_LEADS = 256 };
 
 #define KEYS(X)                                                                                              \
     X(signal) X(rate) X(units) X(scale) X(subject) X(session) X(trial) X(stimulus) X(leads) X(samples)
@@ -39,32 +44,14 @@ typedef struct source {
 
 /* ---- The mapping ----------------------------------------------------------------------------------- */
 
-static char *slot_of(mapping *map, const char *key, size_t length)
-{
-#define SLOT(name)                                                                                           \
-    if (strlen(#name) == length && strncmp(#name, key, length) == 0) return map->name;
-    KEYS(SLOT)
-#undef SLOT
-    return NULL;
-}
-
 static vg_status read_map(const char *text, mapping *map)
 {
-    memset(map, 0, sizeof *map);
-    for (const char *p = text; *p;) {
-        size_t length = strcspn(p, ","), key = strcspn(p, "=");
-        char *slot = key < length ? slot_of(map, p, key) : NULL;
-        if (!slot)
-            return vg_fail(VG_ERR_CONFIG,
-                           "the option map has \"%.*s\"; known for mat are signal=, rate=, units=, scale=, "
-                           "subject=, session=, trial=, stimulus=, leads= and samples=",
-                           (int)length, p);
-        if (length - key - 1 == 0 || length - key - 1 >= WORD)
-            return vg_fail(VG_ERR_CONFIG, "the option map has no usable value in \"%.*s\"", (int)length, p);
-        memcpy(slot, p + key + 1, length - key - 1);
-        slot[length - key - 1] = 0;
-        p += length + (p[length] == ',');
-    }
+    const vg__map_key keys[] = {
+#define KEY(name) {#name, map->name},
+        KEYS(KEY)
+#undef KEY
+    };
+    VG_TRY(vg__map_read("mat", text, keys, sizeof keys / sizeof *keys));
     if (map->samples[0] && strcmp(map->samples, "rows") != 0 && strcmp(map->samples, "columns") != 0)
         return vg_fail(VG_ERR_CONFIG, "the option map: samples=%s is neither rows nor columns", map->samples);
     return VG_OK;

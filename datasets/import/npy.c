@@ -37,7 +37,7 @@ static vg_status read_mapping(const char *text, mapping *m)
 {
     const vg__map_key keys[] = {
         {"axes", m->axes}, {"rate", m->rate}, {"units", m->units}, {"scale", m->scale}, {"leads", m->leads}};
-    VG_TRY(vg__map_read(text, keys, sizeof keys / sizeof *keys));
+    VG_TRY(vg__map_read("npy", text, keys, sizeof keys / sizeof *keys));
     VG_TRY(vg__map_split("axes", m->axes, &m->order));
     VG_TRY(vg__map_split("leads", m->leads, &m->names));
     VG_TRY(vg__map_positive("rate", m->rate, 0, &m->hz));

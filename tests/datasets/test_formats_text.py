@@ -73,7 +73,7 @@ for text, words, options in (
     ("", ("holds no line",), rate),
     ("ecg\n1\0\n2\n", ("zero byte",), rate),
     ("ecg\n" + "1," * 70000, ("longer than",), rate),
-    ("ecg\n1\n", ("speed=", "known are signal="), ("--map", "speed=3")),
+    ("ecg\n1\n", ("speed=", "known for csv are signal="), ("--map", "speed=3")),
     ("ecg\n1\n", ("rate=fast",), ("--map", "rate=fast")),
     ("ecg\n1\n", ("time_units=h",), ("--map", "time_units=h")),
 ):
