@@ -36,8 +36,8 @@ typedef struct loop {
 /* ---- A step ---------------------------------------------------------------------------------------------
  */
 
-/* The step is done at this rank, and so are the sums over all: reads what came of it. This is the step's only
- * wait for the device. */
+/* Reads what came of the step, which is its only wait for the device. With several ranks the group waits
+ * first: a copy from a GPU would wait by itself, and for ever where a rank is lost. */
 static vg_status read_step(loop *l, vg_step *done)
 {
     if (vg_group_size(l->group) > 1) VG_TRY(vg_group_synchronize(l->group));
