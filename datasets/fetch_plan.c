@@ -6,7 +6,7 @@
 #include "core/file.h"
 #include "core/text.h"
 #include "datasets/fetch.h"
-#include "datasets/import/table.h"
+#include "datasets/import/pipeline/table.h"
 
 static int column_of(const vg__csv *csv, int64_t row, const char *name)
 {

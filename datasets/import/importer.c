@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "core/text.h"
-#include "datasets/import/pipeline.h"
+#include "datasets/import/pipeline/pipeline.h"
 
 /* The list: a new format is its file and a line here. */
 extern const vg__importer vg__importer_wfdb, vg__importer_edf, vg__importer_hdf5, vg__importer_mat,

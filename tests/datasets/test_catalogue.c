@@ -5,7 +5,7 @@
 
 #include "datasets/catalogue.h"
 #include "datasets/import/importer.h"
-#include "datasets/import/table.h"
+#include "datasets/import/pipeline/table.h"
 #include "datasets/store.h"
 #include "tests/support/support.h"
 

@@ -3,7 +3,7 @@
 #include <hdf5.h>
 
 #include "core/random.h"
-#include "datasets/import/table.h"
+#include "datasets/import/pipeline/table.h"
 #include "tests/datasets/import_support.h"
 
 static char *folder, *out;

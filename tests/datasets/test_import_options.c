@@ -1,5 +1,5 @@
 /* Options, file name patterns, CSV tables and ratings: text in, meaning out, and what is refused. */
-#include "datasets/import/table.h"
+#include "datasets/import/pipeline/table.h"
 #include "tests/datasets/import_support.h"
 
 static char *folder;

@@ -2,7 +2,7 @@
  * order, the first error in that order, and a bounded queue. */
 #include <sched.h>
 
-#include "datasets/import/ordered.h"
+#include "datasets/import/pipeline/ordered.h"
 #include "tests/datasets/import_support.h"
 
 /* ---- The queue alone -------------------------------------------------------------------------------- */

@@ -1,8 +1,9 @@
-/* Stands in for datasets/import/pipeline.c behind an importer: reads all it is given and writes no store. */
+/* Stands in for datasets/import/pipeline/pipeline.c behind an importer: reads all it is given and writes no
+ * store. */
 #ifndef VAGUS_TESTS_FUZZ_FUZZ_PIPELINE_H
 #define VAGUS_TESTS_FUZZ_FUZZ_PIPELINE_H
 
-#include "datasets/import/pipeline.h"
+#include "datasets/import/pipeline/pipeline.h"
 
 /* Runs the importer over one source. `map` is the option of that name. */
 void fuzz_import(const vg__importer *importer, const char *source, const char *map);

@@ -1,5 +1,5 @@
 /* Labels and subjects, the option `rating`, and patterns of file names: "option\npattern\n---\nCSV". */
-#include "datasets/import/table.h"
+#include "datasets/import/pipeline/table.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

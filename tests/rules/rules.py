@@ -25,6 +25,8 @@ SKIPPED_FOLDERS = {"build", "runs", "data", "__pycache__"}
 # folder with all below it, "a/*" the files of the folder alone, the rest are files. Includes run downwards only.
 KERNELS = ["kernels/kernels.h", "kernels/kernels.def"]
 BELOW_RUNNER = ["core/", "models/", "datasets/", *KERNELS]
+IMPORT = "datasets/import/"
+BELOW_IMPORT = ["core/", "datasets/*", "datasets/signal/", IMPORT + "importer.h"]
 RUNNER = "experiments/runner/"
 BASE = [RUNNER + "experiment.h", RUNNER + "experiment.def"]
 TABLE = {
@@ -36,6 +38,10 @@ TABLE = {
     "kernels/cuda/": ["core/", "kernels/*", "kernels/cuda/", "tests/cuda/emu.h", "tests/cuda/runtime.h"],
     "models/": ["core/", "models/", *KERNELS],
     "datasets/": ["core/", "datasets/"],
+    IMPORT + "pipeline/": [*BELOW_IMPORT, IMPORT + "pipeline/"],
+    IMPORT + "mat/": [*BELOW_IMPORT, IMPORT + "pipeline/", IMPORT + "mat/"],
+    IMPORT + "formats/": [*BELOW_IMPORT, IMPORT + "pipeline/", IMPORT + "mat/", IMPORT + "formats/"],
+    IMPORT + "corpora/": [*BELOW_IMPORT, IMPORT + "pipeline/", IMPORT + "mat/", IMPORT + "formats/", IMPORT + "corpora/"],
     RUNNER: [*BELOW_RUNNER, *BASE],
     RUNNER + "training/": [*BELOW_RUNNER, *BASE, RUNNER + "training/"],
     RUNNER + "evaluation/": [*BELOW_RUNNER, *BASE, RUNNER + "training/", RUNNER + "evaluation/"],
@@ -49,13 +55,13 @@ TABLE = {
 
 # Foreign headers and where they may stand; `one` allows a single file of those.
 CAGES = [
-    (r"hdf5(_hl)?\.h", r"datasets/store\w*\.[ch]|datasets/import/\w+\.c", False),
+    (r"hdf5(_hl)?\.h", r"datasets/store\w*\.[ch]|datasets/import/formats/hdf5\.c", False),
     (r"yaml\.h", r"core/\w+\.c", True),
     (r"(cjson/)?cJSON\.h", r"core/\w+\.c", True),
     (r"curl/\w+\.h", r"core/download\.c", True),
     (r"openssl/\w+\.h", r"core/sha256\.c", True),
     (r"soxr\.h", r"datasets/signal/\w+\.c", True),
-    (r"zlib\.h", r"datasets/import/mat_stream\.c", True),
+    (r"zlib\.h", r"datasets/import/mat/stream\.c", True),
     (r"oneapi/dnnl/.*|dnnl\w*\.h", r"kernels/cpu/\w+\.[ch]", False),
     (r"omp\.h", r"kernels/cpu/parallel\.c", True),
     (r"nccl\.h", r"core/group/\w+\.c", True),

@@ -1,0 +1,345 @@
+/* A user's own text files: a column for each lead, a row for each sample. The option `map` tells what is
+ * where, "key=value,...": signal=ecg|ecg2    columns, by name or number from 1; default: those whose name
+ * says ECG or EKG, or the only column that is not the time time=t             column of times, from which the
+ * rate follows; default: one that is called time, t or timestamp, unless the rate is given time_units=ms s
+ * (the default), ms, us or ns; "1:02:03.5" is in seconds always rate=250           in Hz; given beside
+ * `time`, the times only tell where samples are missing units=mV           default: what stands in the file:
+ * "ecg [mV]", or a line of units below the names scale=0.001        what one is in the unit leads=I|II names
+ * of the leads; default: the columns' names delimiter=tab      comma, semicolon, tab, space or a sign;
+ * default: found out A step in time of more than 1.5 samples is a gap, unless the times are coarser than that
+ * throughout; times that go back are an error. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "datasets/import/pipeline/files.h"
+#include "datasets/import/formats/mapping.h"
+#include "datasets/import/pipeline/pipeline.h"
+#include "datasets/import/formats/sheet.h"
+
+/* A file whose gaps are longer than this many times what it holds is refused, so that a few bytes cannot ask
+ * for any amount of memory. */
+enum { MOST_GAP = 64 };
+
+typedef struct mapping {
+    char signal[VG__MAP_VALUE], time[VG__MAP_VALUE], time_units[VG__MAP_VALUE], rate[VG__MAP_VALUE],
+        units[VG__MAP_VALUE], scale[VG__MAP_VALUE], leads[VG__MAP_VALUE], delimiter[VG__MAP_VALUE];
+    vg__map_words signals, names;    /* of `signal` and `leads` */
+    double given_rate, factor, tick; /* 0: not given; one unit of the time in seconds */
+    char separator;
+} mapping;
+
+typedef struct reading {
+    const mapping *map;
+    vg__sheet sheet;
+    int columns, column[VG__MAP_WORDS]; /* of the leads */
+    int time;                           /* -1: none */
+    int64_t rows, capacity;
+    double *times, *values; /* [rows], [rows][columns] */
+    double rate, longest;   /* steps longer than this many seconds are gaps */
+} reading;
+
+/* What columns of times are called. */
+static const char *const TIMES[] = {"time", "t", "timestamp", "elapsed time", "seconds", NULL};
+
+/* ---- The mapping ------------------------------------------------------------------------------------- */
+
+static vg_status read_choices(mapping *m)
+{
+    static const struct {
+        const char *word;
+        char sign;
+    } signs[] = {{"comma", ','}, {"semicolon", ';'}, {"tab", '\t'}, {"space", ' '}};
+    static const struct {
+        const char *word;
+        double seconds;
+    } ticks[] = {{"", 1}, {"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}};
+    m->separator = m->delimiter[0] && !m->delimiter[1] ? m->delimiter[0] : 0;
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        if (strcmp(m->delimiter, signs[i].word) == 0) m->separator = signs[i].sign;
+    if (*m->delimiter && !m->separator)
+        return vg_fail(VG_ERR_CONFIG,
+                       "the option map: delimiter=%s is none of comma, semicolon, tab, space, or a sign",
+                       m->delimiter);
+    m->tick = 0;
+    for (size_t i = 0; i < sizeof ticks / sizeof *ticks; i++)
+        if (strcmp(m->time_units, ticks[i].word) == 0) m->tick = ticks[i].seconds;
+    if (m->tick == 0)
+        return vg_fail(VG_ERR_CONFIG, "the option map: time_units=%s is none of s, ms, us and ns",
+                       m->time_units);
+    return VG_OK;
+}
+
+static vg_status read_mapping(const char *text, mapping *m)
+{
+    const vg__map_key keys[] = {{"signal", m->signal},         {"time", m->time},
+                                {"time_units", m->time_units}, {"rate", m->rate},
+                                {"units", m->units},           {"scale", m->scale},
+                                {"leads", m->leads},           {"delimiter", m->delimiter}};
+    VG_TRY(vg__map_read("csv", text, keys, sizeof keys / sizeof *keys));
+    VG_TRY(vg__map_split("signal", m->signal, &m->signals));
+    VG_TRY(vg__map_split("leads", m->leads, &m->names));
+    VG_TRY(vg__map_positive("rate", m->rate, 0, &m->given_rate));
+    VG_TRY(vg__map_positive("scale", m->scale, 1, &m->factor));
+    if (m->names.count > 0 && m->signals.count > 0 && m->names.count != m->signals.count)
+        return vg_fail(VG_ERR_CONFIG, "the option map names %d leads, but %d columns", m->names.count,
+                       m->signals.count);
+    return read_choices(m);
+}
+
+/* ---- Which columns ----------------------------------------------------------------------------------- */
+
+static bool named_one_of(const vg__sheet *s, int column, const char *const *words)
+{
+    for (; s->named && *words; words++)
+        if (strcasecmp(s->name[column], *words) == 0) return true;
+    return false;
+}
+
+static vg_status find_time(reading *r)
+{
+    r->time = -1;
+    if (*r->map->time) return vg__sheet_find(&r->sheet, r->map->time, &r->time);
+    for (int i = r->sheet.columns - 1; r->map->given_rate == 0 && i >= 0; i--)
+        if (named_one_of(&r->sheet, i, TIMES)) r->time = i;
+    if (r->time >= 0 || r->map->given_rate > 0) return VG_OK;
+    return vg_fail(
+        VG_ERR_FORMAT,
+        "%s: nothing tells its sampling rate; the option map can: rate=250, or time=NAME for a column of "
+        "times",
+        r->sheet.path);
+}
+
+static bool says_ecg(const char *name)
+{
+    for (; *name; name++)
+        if (strncasecmp(name, "ECG", 3) == 0 || strncasecmp(name, "EKG", 3) == 0) return true;
+    return false;
+}
+
+static vg_status find_signals(reading *r)
+{
+    const vg__sheet *s = &r->sheet;
+    r->columns = 0;
+    for (int i = 0; i < r->map->signals.count; i++)
+        VG_TRY(vg__sheet_find(s, r->map->signals.word[i], &r->column[r->columns++]));
+    if (r->columns > 0) return VG_OK;
+    for (int i = 0; s->named && i < s->columns && r->columns < VG__MAP_WORDS; i++)
+        if (i != r->time && says_ecg(s->name[i])) r->column[r->columns++] = i;
+    if (r->columns > 0) return VG_OK;
+    for (int i = 0; i < s->columns && r->columns < 2; i++)
+        if (i != r->time && !named_one_of(s, i, TIMES)) r->column[r->columns++] = i;
+    if (r->columns == 1) return VG_OK;
+    return vg_fail(
+        VG_ERR_FORMAT,
+        "%s: which of its %d columns are ECG is not clear; the option map can tell: signal=NAME, or "
+        "signal=2|3 for columns by number",
+        s->path, s->columns);
+}
+
+/* ---- Rows -------------------------------------------------------------------------------------------- */
+
+static vg_status grow(reading *r)
+{
+    if (r->rows < r->capacity) return VG_OK;
+    int64_t capacity = r->capacity ? 2 * r->capacity : 4096;
+    double *values = realloc(r->values, (size_t)(capacity * r->columns) * sizeof *values);
+    if (values) r->values = values;
+    double *times = r->time >= 0 ? realloc(r->times, (size_t)capacity * sizeof *times) : r->times;
+    if (times) r->times = times;
+    if (!values || (r->time >= 0 && !times))
+        return vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld rows", r->sheet.path, (long long)capacity);
+    r->capacity = capacity;
+    return VG_OK;
+}
+
+static vg_status read_row(reading *r)
+{
+    const vg__sheet *s = &r->sheet;
+    VG_TRY(grow(r));
+    if (r->time >= 0) {
+        double time, tick = s->cells > r->time && strchr(s->cell[r->time], ':') ? 1 : r->map->tick;
+        VG_TRY(vg__sheet_time(s, r->time, &time));
+        time *= tick;
+        if (!isfinite(time) || (r->rows > 0 && time < r->times[r->rows - 1])) {
+            char name[VG__SHEET_NAME];
+            return vg_fail(VG_ERR_FORMAT,
+                           "%s: line %lld, column %d (%s): the time %g s lies before the last, %g s", s->path,
+                           (long long)s->number, r->time + 1, vg__sheet_column(s, r->time, name), time,
+                           r->rows > 0 ? r->times[r->rows - 1] : 0);
+        }
+        r->times[r->rows] = time;
+    }
+    for (int i = 0; i < r->columns; i++)
+        VG_TRY(vg__sheet_value(s, r->column[i], &r->values[r->rows * r->columns + i]));
+    r->rows++;
+    return VG_OK;
+}
+
+static int by_value(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+/* The mean of the steps that are at most `longest`, of steps in rising order. */
+static double mean_step(const double *sorted, int64_t steps, double longest)
+{
+    double sum = 0;
+    int64_t used = 0;
+    for (; used < steps && sorted[used] <= longest; used++) sum += sorted[used];
+    return used > 0 ? sum / (double)used : 0;
+}
+
+/* The rate from the times, and which steps are gaps. Times may be rounded, so that steps differ: one is a gap
+ * when it is 1.5 times as long as a sample and as nine tenths of the steps. A rate within a part in ten
+ * thousand of a whole number of Hz is taken for that. */
+static vg_status find_rate(reading *r)
+{
+    const int64_t steps = r->rows - 1;
+    r->rate = r->map->given_rate;
+    if (r->time < 0 || (r->rate > 0 && steps < 1)) return VG_OK;
+    double *sorted = malloc((size_t)(r->rows + 1) * sizeof *sorted);
+    if (!sorted) return vg_fail(VG_ERR_MEMORY, "%s: no memory for its times", r->sheet.path);
+    for (int64_t i = 0; i < steps; i++) sorted[i] = r->times[i + 1] - r->times[i];
+    if (steps > 0) qsort(sorted, (size_t)steps, sizeof *sorted, by_value);
+    double median = steps > 0 ? sorted[steps / 2] : 0, usual = steps > 0 ? sorted[(steps - 1) * 9 / 10] : 0,
+           step = r->rate > 0 ? 1 / r->rate : mean_step(sorted, steps, 2.5 * median);
+    r->longest = 1.5 * fmax(step, usual);
+    if (!(r->rate > 0)) r->rate = 1 / mean_step(sorted, steps, r->longest);
+    free(sorted);
+    if (r->map->given_rate > 0) return VG_OK;
+    if (!(median > 0) || !isfinite(r->rate))
+        return vg_fail(
+            VG_ERR_FORMAT,
+            "%s: the times do not tell a sampling rate (%lld rows, half of them %g s apart or less); give "
+            "rate=... in the option map",
+            r->sheet.path, (long long)r->rows, median);
+    double whole = round(r->rate);
+    if (whole > 0 && fabs(r->rate / whole - 1) < 1e-4) r->rate = whole;
+    return VG_OK;
+}
+
+/* How many samples are missing before row i. */
+static double gap_before(const reading *r, int64_t i)
+{
+    if (r->time < 0 || i == 0) return 0;
+    double step = r->times[i] - r->times[i - 1];
+    return step > r->longest ? fmax(0, round(step * r->rate) - 1) : 0;
+}
+
+/* ---- Handing over ------------------------------------------------------------------------------------ */
+
+static vg_status count_samples(const reading *r, int64_t *count)
+{
+    double gaps = 0;
+    for (int64_t i = 0; i < r->rows; i++) gaps += gap_before(r, i);
+    if (!(gaps <= (double)r->rows * MOST_GAP))
+        return vg_fail(
+            VG_ERR_FORMAT,
+            "%s: its %lld rows stand so far apart that %.0f samples are missing; cut it into files "
+            "without such gaps, or give the unit of its times (time_units=ms in the option map)",
+            r->sheet.path, (long long)r->rows, gaps);
+    *count = r->rows + (int64_t)gaps;
+    return VG_OK;
+}
+
+static vg_status add_lead(vg__pipeline *pipeline, const reading *r, int lead, int64_t count, double *x)
+{
+    const vg__sheet *s = &r->sheet;
+    const mapping *map = r->map;
+    char stem[128], name[VG__SHEET_NAME];
+    const int column = r->column[lead];
+    int64_t at = 0;
+    for (int64_t i = 0; i < r->rows; i++) {
+        for (int64_t gap = (int64_t)gap_before(r, i); gap > 0 && at < count; gap--) x[at++] = NAN;
+        if (at < count) x[at++] = r->values[i * r->columns + lead] * map->factor;
+    }
+    vg__file_stem(s->path, stem, sizeof stem);
+    vg__raw raw = {.file = s->path,
+                   .record = stem,
+                   .lead =
+                       lead < map->names.count ? map->names.word[lead] : vg__sheet_column(s, column, name),
+                   .rate = r->rate,
+                   .units = *map->units ? map->units : s->unit[column],
+                   .samples = x,
+                   .count = at};
+    return vg__pipeline_add(pipeline, &raw);
+}
+
+/* *read: the file is in order, so an error that follows is not about it. */
+static vg_status import_file(vg__pipeline *pipeline, reading *r, const char *path, bool *read)
+{
+    bool more = true;
+    int64_t count = 0;
+    VG_TRY(vg__sheet_open(path, r->map->separator, &r->sheet));
+    VG_TRY(find_time(r));
+    VG_TRY(find_signals(r));
+    if (r->map->names.count > 0 && r->map->names.count != r->columns)
+        return vg_fail(VG_ERR_FORMAT, "%s: the option map names %d leads, but %d columns are taken", path,
+                       r->map->names.count, r->columns);
+    for (;;) {
+        VG_TRY(vg__sheet_next(&r->sheet, &more));
+        if (!more) break;
+        VG_TRY(read_row(r));
+    }
+    VG_TRY(find_rate(r));
+    VG_TRY(count_samples(r, &count));
+    double *x = malloc((size_t)(count + 1) * sizeof *x);
+    if (!x) return vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld samples", path, (long long)count);
+    *read = true;
+    vg_status status = VG_OK;
+    for (int i = 0; i < r->columns; i++) {
+        char name[VG__SHEET_NAME];
+        const char *lead =
+            i < r->map->names.count ? r->map->names.word[i] : vg__sheet_column(&r->sheet, r->column[i], name);
+        if (vg__pipeline_wants_lead(pipeline, lead, i)) VG_TRY_OUT(add_lead(pipeline, r, i, count, x));
+    }
+out:
+    free(x);
+    return status;
+}
+
+static vg_status import_csv(vg__pipeline *pipeline, const char *const *sources, int count)
+{
+    vg_status status = VG_OK;
+    vg__files files = {0};
+    mapping *map = malloc(sizeof *map);
+    reading *r = malloc(sizeof *r);
+    if (!map || !r) {
+        status = vg_fail(VG_ERR_MEMORY, "no memory to read text");
+        goto out;
+    }
+    VG_TRY_OUT(read_mapping(vg__pipeline_options(pipeline)->map, map));
+    VG_TRY_OUT(vg__files_find(sources, count, ".csv .tsv .txt", &files));
+    const vg_import_options *options = vg__pipeline_options(pipeline);
+    for (int64_t i = 0; i < files.count; i++) {
+        bool read = false;
+        /* Tables that lie among the recordings. */
+        if (strcmp(files.path[i], options->labels) == 0 || strcmp(files.path[i], options->subjects) == 0)
+            continue;
+        memset(r, 0, sizeof *r);
+        r->map = map;
+        status = import_file(pipeline, r, files.path[i], &read);
+        if (status != VG_OK && !read) status = vg__pipeline_reject(pipeline, status, files.path[i]);
+        vg__sheet_close(&r->sheet);
+        free(r->times);
+        free(r->values);
+        if (status != VG_OK) goto out;
+    }
+out:
+    vg__files_free(&files);
+    free(map);
+    free(r);
+    return status;
+}
+
+extern const vg__importer vg__importer_csv;
+const vg__importer vg__importer_csv = {
+    .name = "csv",
+    .reads = "text files with a column for each lead; the option map tells which, and the rate or a column "
+             "of times",
+    .version = "1",
+    .import = import_csv,
+};

@@ -1,0 +1,71 @@
+#include "datasets/import/formats/mapping.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *value_of(const vg__map_key *keys, int count, const char *name, size_t length)
+{
+    for (int i = 0; i < count; i++)
+        if (strlen(keys[i].name) == length && strncmp(keys[i].name, name, length) == 0) return keys[i].value;
+    return NULL;
+}
+
+static vg_status unknown(const char *format, const vg__map_key *keys, int count, const char *what,
+                         size_t length)
+{
+    char known[512] = "";
+    for (int i = 0; i < count; i++) {
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s=",
+                 i == 0           ? ""
+                 : i == count - 1 ? " and "
+                                  : ", ",
+                 keys[i].name);
+    }
+    return vg_fail(VG_ERR_CONFIG, "the option map has \"%.*s\"; known for %s are %s", (int)length, what,
+                   format, known);
+}
+
+vg_status vg__map_read(const char *format, const char *text, const vg__map_key *keys, int count)
+{
+    for (int i = 0; i < count; i++) keys[i].value[0] = 0;
+    for (const char *p = text; *p;) {
+        size_t length = strcspn(p, ","), key = strcspn(p, "=");
+        char *value = key < length ? value_of(keys, count, p, key) : NULL;
+        if (!value) return unknown(format, keys, count, p, length);
+        size_t size = length - key - 1;
+        if (size == 0 || size >= VG__MAP_VALUE)
+            return vg_fail(VG_ERR_CONFIG, "the option map has no usable value in \"%.*s\"", (int)length, p);
+        memcpy(value, p + key + 1, size);
+        value[size] = 0;
+        p += length + (p[length] == ',');
+    }
+    return VG_OK;
+}
+
+vg_status vg__map_split(const char *key, const char *value, vg__map_words *words)
+{
+    words->count = 0;
+    for (const char *p = value; *p;) {
+        size_t length = strcspn(p, "|");
+        if (length == 0 || length >= VG__MAP_VALUE || words->count == VG__MAP_WORDS)
+            return vg_fail(VG_ERR_CONFIG, "the option map: %s=%s is not a list of at most %d names", key,
+                           value, VG__MAP_WORDS);
+        snprintf(words->word[words->count++], VG__MAP_VALUE, "%.*s", (int)length, p);
+        p += length + (p[length] == '|');
+    }
+    return VG_OK;
+}
+
+vg_status vg__map_positive(const char *key, const char *value, double fallback, double *number)
+{
+    char *end;
+    *number = fallback;
+    if (!*value) return VG_OK;
+    *number = strtod(value, &end);
+    if (end == value || *end || !isfinite(*number) || !(*number > 0))
+        return vg_fail(VG_ERR_CONFIG, "the option map: %s=%s is not a number above 0", key, value);
+    return VG_OK;
+}

@@ -1,0 +1,219 @@
+/* NumPy arrays (.npy, versions 1 to 3), after NumPy's description of the format. The option `map` tells what
+ * the axes are, "key=value,...": axes=samples|leads   any order of recordings, samples and leads, as many as
+ * the array has; may be left out for one axis (samples) and three (recordings|samples|leads) rate=250 in Hz;
+ * needed units=mV             needed, here or by the option `units` scale=0.001          what one is in the
+ * unit leads=I|II           names of the leads One lead of one recording is read at a time, in C or Fortran
+ * order, from little- or big-endian numbers. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "datasets/import/pipeline/files.h"
+#include "datasets/import/formats/mapping.h"
+#include "datasets/import/formats/npy.h"
+#include "datasets/import/pipeline/pipeline.h"
+
+enum { BUFFER = 1 << 16, SAMPLES = 0, LEADS = 1, RECORDINGS = 2 };
+static const int64_t MAX_LEADS = 256;
+
+typedef struct mapping {
+    char axes[VG__MAP_VALUE], rate[VG__MAP_VALUE], units[VG__MAP_VALUE], scale[VG__MAP_VALUE],
+        leads[VG__MAP_VALUE];
+    vg__map_words order, names;
+    double hz, factor;
+} mapping;
+
+typedef struct array {
+    const char *path;
+    FILE *file;
+    vg__npy npy;
+    int64_t extent[3], stride[3]; /* of samples, leads, recordings; strides in bytes */
+} array;
+
+static vg_status read_mapping(const char *text, mapping *m)
+{
+    const vg__map_key keys[] = {
+        {"axes", m->axes}, {"rate", m->rate}, {"units", m->units}, {"scale", m->scale}, {"leads", m->leads}};
+    VG_TRY(vg__map_read("npy", text, keys, sizeof keys / sizeof *keys));
+    VG_TRY(vg__map_split("axes", m->axes, &m->order));
+    VG_TRY(vg__map_split("leads", m->leads, &m->names));
+    VG_TRY(vg__map_positive("rate", m->rate, 0, &m->hz));
+    VG_TRY(vg__map_positive("scale", m->scale, 1, &m->factor));
+    if (m->hz == 0)
+        return vg_fail(VG_ERR_CONFIG,
+                       "NumPy arrays do not tell their sampling rate: the option map must (rate=250)");
+    return VG_OK;
+}
+
+/* Which axis of the array is which. */
+static vg_status assign_axes(array *a, const mapping *m)
+{
+    static const char *const names[] = {"samples", "leads", "recordings"};
+    int which[3] = {RECORDINGS, SAMPLES, LEADS};
+    const int rank = a->npy.rank;
+    bool used[3] = {false};
+    if (rank == 1) which[0] = SAMPLES;
+    if (m->order.count == 0 && rank == 2)
+        return vg_fail(
+            VG_ERR_CONFIG,
+            "%s: has %lld x %lld numbers, and nothing tells what they are; say axes=samples|leads, "
+            "leads|samples or recordings|samples in the option map",
+            a->path, (long long)a->npy.shape[0], (long long)a->npy.shape[1]);
+    if (m->order.count > 0 && m->order.count != rank)
+        return vg_fail(VG_ERR_FORMAT, "%s: has %d axes, but the option map names %d (axes=%s)", a->path, rank,
+                       m->order.count, m->axes);
+    for (int i = 0; i < m->order.count; i++) {
+        which[i] = -1;
+        for (int k = 0; k < 3; k++)
+            if (strcmp(m->order.word[i], names[k]) == 0) which[i] = k;
+        if (which[i] < 0 || used[which[i]])
+            return vg_fail(VG_ERR_CONFIG,
+                           "the option map: axes=%s: each axis is one of samples, leads, recordings",
+                           m->axes);
+        used[which[i]] = true;
+    }
+    if (m->order.count > 0 && !used[SAMPLES])
+        return vg_fail(VG_ERR_CONFIG, "the option map: axes=%s: one of the axes must be samples", m->axes);
+    for (int k = 0; k < 3; k++) {
+        a->extent[k] = 1;
+        a->stride[k] = 0;
+    }
+    for (int i = 0; i < rank; i++) {
+        a->extent[which[i]] = a->npy.shape[i];
+        a->stride[which[i]] = a->npy.stride[i];
+    }
+    if (a->extent[LEADS] > MAX_LEADS)
+        return vg_fail(VG_ERR_FORMAT, "%s: %lld leads cannot be; are the axes %s in the right order?",
+                       a->path, (long long)a->extent[LEADS],
+                       *m->axes ? m->axes : "(recordings|samples|leads)");
+    if (m->names.count > 0 && m->names.count != a->extent[LEADS])
+        return vg_fail(VG_ERR_FORMAT, "%s: the option map names %d leads, the array has %lld", a->path,
+                       m->names.count, (long long)a->extent[LEADS]);
+    return VG_OK;
+}
+
+static vg_status open_array(array *a, const mapping *m, vg__pipeline *pipeline)
+{
+    struct stat info;
+    size_t length = strlen(a->path);
+    if (length > 4 && strcasecmp(a->path + length - 4, ".npz") == 0)
+        return vg_fail(
+            VG_ERR_UNSUPPORTED,
+            "%s: is a ZIP file of arrays; unpack it (\"unzip\", or numpy.load and numpy.save) and import "
+            "the .npy files in it",
+            a->path);
+    a->file = fopen(a->path, "rb");
+    if (!a->file)
+        return vg_fail(errno == ENOENT ? VG_ERR_NOT_FOUND : VG_ERR_IO, "%s: cannot be opened: %s", a->path,
+                       strerror(errno));
+    if (fstat(fileno(a->file), &info) != 0 || !S_ISREG(info.st_mode))
+        return vg_fail(VG_ERR_IO, "%s: is not a file", a->path);
+    VG_TRY(vg__npy_header(a->path, a->file, info.st_size, &a->npy));
+    if (info.st_size > a->npy.offset + a->npy.bytes)
+        vg__pipeline_warn(pipeline, "%s: %lld bytes stand behind the array, and are not read", a->path,
+                          (long long)(info.st_size - a->npy.offset - a->npy.bytes));
+    return assign_axes(a, m);
+}
+
+/* One lead of one recording into x[extent[SAMPLES]]. */
+static vg_status read_lead(const array *a, int64_t recording, int64_t lead, double factor,
+                           unsigned char *buffer, double *x)
+{
+    const int64_t count = a->extent[SAMPLES], stride = a->stride[SAMPLES], width = a->npy.width,
+                  begin = a->npy.offset + recording * a->stride[RECORDINGS] + lead * a->stride[LEADS];
+    /* As many samples at once as the buffer spans; samples far apart are read one by one. */
+    const int64_t most = stride <= BUFFER - width ? (BUFFER - width) / stride + 1 : 1;
+    for (int64_t i = 0; i < count; i += most) {
+        int64_t here = count - i < most ? count - i : most, bytes = (here - 1) * stride + width;
+        if (fseeko(a->file, begin + i * stride, SEEK_SET) != 0 ||
+            fread(buffer, 1, (size_t)bytes, a->file) != (size_t)bytes)
+            return vg_fail(VG_ERR_IO, "%s: byte %lld: cannot be read: %s", a->path,
+                           (long long)(begin + i * stride),
+                           ferror(a->file) ? strerror(errno) : "the file ends there");
+        for (int64_t k = 0; k < here; k++) x[i + k] = factor * vg__npy_value(&a->npy, buffer + k * stride);
+    }
+    return VG_OK;
+}
+
+static vg_status import_leads(vg__pipeline *pipeline, const array *a, const mapping *m, double *x,
+                              unsigned char *buffer)
+{
+    const bool many = a->stride[RECORDINGS] > 0, leads = a->stride[LEADS] > 0;
+    char stem[128], number[32], place[4400], lead[VG__MAP_VALUE];
+    vg__file_stem(a->path, stem, sizeof stem);
+    for (int64_t r = 0; r < a->extent[RECORDINGS]; r++) {
+        for (int64_t l = 0; l < a->extent[LEADS]; l++) {
+            lead[0] = 0;
+            if (m->names.count > 0)
+                snprintf(lead, sizeof lead, "%s", m->names.word[l]);
+            else if (leads)
+                snprintf(lead, sizeof lead, "lead %lld", (long long)l + 1);
+            if (!vg__pipeline_wants_lead(pipeline, lead, (int)l)) continue;
+            snprintf(number, sizeof number, "%lld", (long long)r);
+            snprintf(place, sizeof place, many ? "%.4300s:%s" : "%.4300s", a->path, number);
+            const char *record = many ? number : stem;
+            VG_TRY(read_lead(a, r, l, m->factor, buffer, x));
+            /* Whose a recording of many is, is unknown; its name ties its leads together. */
+            vg__raw raw = {.file = place,
+                           .record = record,
+                           .subject = many && !leads ? "" : record,
+                           .lead = lead,
+                           .rate = m->hz,
+                           .units = m->units,
+                           .samples = x,
+                           .count = a->extent[SAMPLES]};
+            VG_TRY(vg__pipeline_add(pipeline, &raw));
+        }
+    }
+    return VG_OK;
+}
+
+static vg_status import_array(vg__pipeline *pipeline, array *a, const mapping *m, unsigned char *buffer)
+{
+    vg_status status = open_array(a, m, pipeline);
+    if (status == VG_ERR_CONFIG) return status;
+    if (status != VG_OK) return vg__pipeline_reject(pipeline, status, a->path);
+    double *x = malloc((size_t)(a->extent[SAMPLES] + 1) * sizeof *x);
+    if (!x)
+        return vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld samples", a->path,
+                       (long long)a->extent[SAMPLES]);
+    status = import_leads(pipeline, a, m, x, buffer);
+    free(x);
+    return status;
+}
+
+static vg_status import_npy(vg__pipeline *pipeline, const char *const *sources, int count)
+{
+    vg_status status = VG_OK;
+    vg__files files = {0};
+    mapping *m = malloc(sizeof *m);
+    unsigned char *buffer = malloc(BUFFER);
+    if (!m || !buffer) {
+        status = vg_fail(VG_ERR_MEMORY, "no memory to read arrays");
+        goto out;
+    }
+    VG_TRY_OUT(read_mapping(vg__pipeline_options(pipeline)->map, m));
+    VG_TRY_OUT(vg__files_find(sources, count, ".npy .npz", &files));
+    for (int64_t i = 0; i < files.count; i++) {
+        array a = {.path = files.path[i]};
+        status = import_array(pipeline, &a, m, buffer);
+        if (a.file) fclose(a.file);
+        if (status != VG_OK) goto out;
+    }
+out:
+    vg__files_free(&files);
+    free(m);
+    free(buffer);
+    return status;
+}
+
+extern const vg__importer vg__importer_npy;
+const vg__importer vg__importer_npy = {
+    .name = "npy",
+    .reads = "NumPy arrays of one to three axes: samples, leads, recordings, as the option map says",
+    .version = "1",
+    .import = import_npy,
+};

@@ -1,0 +1,85 @@
+/* What the files of the pipeline share among themselves. */
+#ifndef VAGUS_DATASETS_IMPORT_PIPELINE_OWN_H
+#define VAGUS_DATASETS_IMPORT_PIPELINE_OWN_H
+
+#include "datasets/import/pipeline/ordered.h"
+#include "datasets/import/pipeline/pipeline.h"
+#include "datasets/signal/features.h"
+
+enum { VG__MAX_RATES = 32, VG__NOTE_SIZE = 4000, VG__LINE_SIZE = 1024 };
+
+struct vg__pipeline {
+    const vg__importer *importer;
+    const vg_import_options *options;
+    vg_store_writer *writer;
+    vg_import_report *report;
+    vg__ordered *queue;
+    vg__ratings ratings;
+    vg__csv subjects;
+    int columns; /* of ratings: the importer's, then the options' */
+    double rates[VG__MAX_RATES];
+    int rate_count;
+    double lowest_limit;              /* the lowest upper edge that had to be used; INFINITY when none */
+    char upside_down[VG__NOTE_SIZE];  /* names, separated by blanks */
+    char kept[VG__NOTE_SIZE];         /* what would have been left out but for the option `keep` */
+    uint64_t keep_seen;               /* bit i: the name i of `keep` was met */
+    char first_reason[VG__LINE_SIZE]; /* of the first exclusion */
+};
+
+/* What travels through the queue: a recording, or a line of the report that keeps its place among them. */
+typedef struct vg__job {
+    enum { VG__JOB_RECORDING, VG__JOB_EXCLUSION, VG__JOB_WARNING } kind;
+    const vg_import_options *options;
+    bool counted; /* a record of the source */
+    bool keep;    /* never left out for its length or quality */
+
+    /* A recording on its way in */
+    char *file, *lead;
+    vg__fields fields;
+    double rate;
+    double *samples; /* [count], millivolt; freed once they are worked on */
+    int64_t count;
+    double *ratings; /* [columns] */
+
+    /* ... and out */
+    vg_status failed; /* an error that ends the import; its cause is in `text` */
+    float *stored;    /* [stored_count], NULL when it is excluded */
+    int64_t stored_count, dropped;
+    double dropped_seconds;
+    vg_quality quality;
+    double features[VG_FEATURE_COUNT];
+    double *beats; /* [beat_count], in samples of the store */
+    int64_t beat_count;
+    double limit; /* Hz, the upper edge that gave way; 0 when it did not */
+
+    /* An exclusion (also of a recording that was found unusable: `status` is not OK then) or a warning */
+    vg_status status;
+    double seconds;
+    char text[VG__LINE_SIZE];          /* reason, warning or cause */
+    char windows[VG__LINE_SIZE / 4];   /* which windows were blanked */
+    char overruled[VG__LINE_SIZE / 2]; /* why it would have been left out; "" when it would not */
+} vg__job;
+
+/* How many millivolt one unit is; 0 for a unit that is none of voltage. */
+double vg__millivolt_per(const char *units);
+
+/* Judges, filters, resamples and blanks a recording; touches nothing but the job, so any thread may. */
+void vg__samples_work(vg__job *job);
+
+/* Bytes that a recording of `count` samples occupies at most while it is worked on. */
+int64_t vg__samples_bytes(int64_t count);
+
+/* Fills the fields from the recording, the file's name and the table of subjects. False when the name does
+ * not fit the pattern. */
+bool vg__pipeline_name(const vg__pipeline *pipeline, const vg__raw *raw, vg__fields *fields);
+
+/* Whether the option `keep` names the recording: by its record, its file, or the file without its ending. */
+bool vg__pipeline_keeps(vg__pipeline *pipeline, const vg__raw *raw);
+
+/* A warning for each name in `keep` that no recording had. */
+void vg__pipeline_check_keep(vg__pipeline *pipeline);
+
+/* The attributes and notes of the store, when everything was emitted. */
+VG_NODISCARD vg_status vg__pipeline_describe(vg__pipeline *pipeline, const char *first_source);
+
+#endif

@@ -1,0 +1,392 @@
+/* From an importer's hands to the store: recordings are checked and copied here, worked on by several threads
+ * (samples.c), and written here again in the order in which they came, as are exclusions and
+ * warnings between them: the store has the same bytes for any number of threads. */
+#define _GNU_SOURCE /* sched_getaffinity */
+#include "datasets/import/pipeline/pipeline.h"
+
+#include <math.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "datasets/import/pipeline/own.h"
+#include "datasets/signal/filter.h"
+
+/* No electrode delivers a kilovolt; what claims to is damage, and taken as missing. */
+static const double IMPOSSIBLE_MV = 1e6;
+
+/* Recordings slower than this are not judged, so they are not taken (R peaks need the band up to 20 Hz). */
+static const double SLOWEST_HZ = 60;
+
+/* Of recordings that wait, are worked on or wait to be written. The importer's own buffers, the store's
+ * tables and HDF5 come on top. */
+static const int64_t BYTES_IN_FLIGHT = 192 << 20;
+
+const vg_import_options *vg__pipeline_options(const vg__pipeline *pipeline)
+{
+    return pipeline->options;
+}
+
+/* ---- Jobs ------------------------------------------------------------------------------------------ */
+
+static void discard(void *argument)
+{
+    vg__job *job = argument;
+    free(job->file);
+    free(job->lead);
+    free(job->samples);
+    free(job->stored);
+    free(job->beats);
+    free(job->ratings);
+    free(job);
+}
+
+static void work(void *argument)
+{
+    vg__samples_work(argument);
+}
+
+/* A job with a copy of the file's name, or NULL and the cause. */
+static vg__job *make_job(const vg__pipeline *pipeline, const char *file)
+{
+    vg__job *job = calloc(1, sizeof *job);
+    if (job) {
+        job->options = pipeline->options;
+        job->file = strdup(file);
+    }
+    if (job && job->file) return job;
+    free(job);
+    vg_fail(VG_ERR_MEMORY, "%s: no memory for its place in the queue", file);
+    return NULL;
+}
+
+/* ---- The report, in order -------------------------------------------------------------------------- */
+
+static void emit_warning(vg_import_report *report, const char *line)
+{
+    vg_debug("%s", line);
+    if (report->warnings < VG_IMPORT_MAX_WARNINGS) {
+        if (!report->warning) report->warning = calloc(VG_IMPORT_MAX_WARNINGS, sizeof *report->warning);
+        char *copy = report->warning ? strdup(line) : NULL;
+        if (!copy) return; /* a warning is not worth failing for */
+        report->warning[report->warnings] = copy;
+    }
+    report->warnings++;
+}
+
+static vg_status emit_exclusion(vg__pipeline *pipeline, const vg__job *job)
+{
+    if (pipeline->options->strict) return vg_fail(job->status, "%s: %s", job->file, job->text);
+    vg_debug("%s: left out: %s", job->file, job->text);
+    if (!pipeline->first_reason[0])
+        snprintf(pipeline->first_reason, sizeof pipeline->first_reason, "%.400s: %.600s", job->file,
+                 job->text);
+    pipeline->report->excluded++;
+    vg_exclusion exclusion = {
+        .source = job->file, .subject = job->fields.subject, .reason = job->text, .seconds = job->seconds};
+    return vg_store_writer_exclude(pipeline->writer, &exclusion);
+}
+
+static void note_rate(vg__pipeline *pipeline, double rate)
+{
+    for (int i = 0; i < pipeline->rate_count; i++)
+        if (pipeline->rates[i] == rate) return;
+    if (pipeline->rate_count < VG__MAX_RATES) pipeline->rates[pipeline->rate_count++] = rate;
+}
+
+static void note_limit(vg__pipeline *pipeline, const vg__job *job)
+{
+    char line[VG__LINE_SIZE];
+    if (job->limit == 0) return;
+    if (job->limit < pipeline->lowest_limit) pipeline->lowest_limit = job->limit;
+    snprintf(line, sizeof line, "%.800s: sampled at %g Hz, so the band ends at %g Hz instead of %g Hz",
+             job->file, job->rate, job->limit, pipeline->options->high);
+    emit_warning(pipeline->report, line);
+}
+
+static void note_upside_down(vg__pipeline *pipeline, const char *record, const char *lead)
+{
+    size_t used = strlen(pipeline->upside_down);
+    pipeline->report->upside_down++;
+    if (used + strlen(record) + strlen(lead) + 8 > sizeof pipeline->upside_down) return;
+    snprintf(pipeline->upside_down + used, sizeof pipeline->upside_down - used, "%s%s%s%s", used ? " " : "",
+             record, *lead ? ":" : "", lead);
+}
+
+static void note_kept(vg__pipeline *pipeline, const vg__job *job)
+{
+    size_t used = strlen(pipeline->kept), size = sizeof pipeline->kept;
+    if (!job->overruled[0] || used + strlen(job->fields.record) + strlen(job->overruled) + 8 > size) return;
+    snprintf(pipeline->kept + used, size - used, "%s%s: %s", used ? "; " : "", job->fields.record,
+             job->overruled);
+}
+
+static vg_status note_blanks(vg__pipeline *pipeline, const vg__job *job)
+{
+    char reason[VG__LINE_SIZE];
+    if (job->dropped == 0) return VG_OK;
+    pipeline->report->windows_dropped += job->dropped;
+    snprintf(reason, sizeof reason, "windows blanked: of %lld %s", (long long)job->quality.windows,
+             job->windows);
+    vg_exclusion exclusion = {.source = job->file,
+                              .subject = job->fields.subject,
+                              .reason = reason,
+                              .seconds = job->dropped_seconds};
+    return vg_store_writer_exclude(pipeline->writer, &exclusion);
+}
+
+static vg_status emit_recording(vg__pipeline *pipeline, const vg__job *job)
+{
+    const vg__fields *fields = &job->fields;
+    if (job->failed != VG_OK) return vg_fail(job->failed, "%s", job->text);
+    note_limit(pipeline, job);
+    if (job->status != VG_OK) return emit_exclusion(pipeline, job);
+    if (job->quality.polarity < 0 && !job->overruled[0])
+        note_upside_down(pipeline, fields->record, job->lead);
+    VG_TRY(note_blanks(pipeline, job));
+    note_kept(pipeline, job);
+    vg_recording recording = {.subject = fields->subject,
+                              .session = fields->session,
+                              .trial = fields->trial,
+                              .stimulus = fields->stimulus,
+                              .lead = job->lead,
+                              .source = job->file,
+                              .length = job->stored_count};
+    VG_TRY(vg_store_writer_add(pipeline->writer, &recording, job->stored, job->ratings));
+    VG_TRY(vg_store_writer_measured(pipeline->writer, job->features, job->beats, job->beat_count));
+    note_rate(pipeline, job->rate);
+    pipeline->report->recordings++;
+    pipeline->report->seconds += (double)job->stored_count / pipeline->options->rate;
+    return VG_OK;
+}
+
+static vg_status emit(void *context, void *argument)
+{
+    vg__pipeline *pipeline = context;
+    const vg__job *job = argument;
+    if (job->counted) pipeline->report->records++;
+    if (job->kind == VG__JOB_RECORDING) return emit_recording(pipeline, job);
+    if (job->kind == VG__JOB_EXCLUSION) return emit_exclusion(pipeline, job);
+    emit_warning(pipeline->report, job->text);
+    return VG_OK;
+}
+
+/* ---- What importers call --------------------------------------------------------------------------- */
+
+void vg__pipeline_warn(vg__pipeline *pipeline, const char *format, ...)
+{
+    vg__job *job = make_job(pipeline, "");
+    if (!job) return; /* a warning is not worth failing for */
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(job->text, sizeof job->text, format, arguments);
+    va_end(arguments);
+    job->kind = VG__JOB_WARNING;
+    /* What it could return is an earlier recording's error, which the next call tells again. */
+    if (vg__ordered_add(pipeline->queue, job, sizeof *job, true) != VG_OK) return;
+}
+
+/* Puts an exclusion into its place. With `strict` it is the error, unless an earlier recording has one. */
+static vg_status add_exclusion(vg__pipeline *pipeline, vg_status status, const char *file,
+                               const char *subject, double seconds, bool counted, const char *reason)
+{
+    vg__job *job = make_job(pipeline, file);
+    if (!job) return VG_ERR_MEMORY;
+    job->kind = VG__JOB_EXCLUSION;
+    job->status = status;
+    job->seconds = seconds;
+    job->counted = counted;
+    snprintf(job->fields.subject, sizeof job->fields.subject, "%s", subject);
+    snprintf(job->text, sizeof job->text, "%s", reason);
+    VG_TRY(vg__ordered_add(pipeline->queue, job, sizeof *job, true));
+    return pipeline->options->strict ? vg__ordered_drain(pipeline->queue) : VG_OK;
+}
+
+vg_status vg__pipeline_exclude(vg__pipeline *pipeline, vg_status status, const char *file,
+                               const char *subject, double seconds, const char *format, ...)
+{
+    char reason[VG__LINE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    return add_exclusion(pipeline, status, file, subject, seconds, false, reason);
+}
+
+static vg_status reject(vg__pipeline *pipeline, vg_status status, const char *file, bool counted)
+{
+    char cause[VG__LINE_SIZE];
+    snprintf(cause, sizeof cause, "%s", vg_cause());
+    if (status == VG_ERR_MEMORY || status == VG_ERR_PREEMPTED || pipeline->options->strict) {
+        VG_TRY(vg__ordered_drain(pipeline->queue));
+        return vg_fail(status, "%s", cause);
+    }
+    /* Most causes begin with the file; in the table it has a column of its own. */
+    size_t length = strlen(file);
+    bool named = strncmp(cause, file, length) == 0 && strncmp(cause + length, ": ", 2) == 0;
+    return add_exclusion(pipeline, status, file, "", NAN, counted, cause + (named ? length + 2 : 0));
+}
+
+vg_status vg__pipeline_reject(vg__pipeline *pipeline, vg_status status, const char *file)
+{
+    return reject(pipeline, status, file, false);
+}
+
+static VG_PRINTF(5, 6) vg_status refuse(vg__pipeline *pipeline, const vg__raw *raw, const char *subject,
+                                        double seconds, const char *format, ...)
+{
+    char reason[VG__LINE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    return add_exclusion(pipeline, VG_ERR_DATA, raw->file, subject, seconds, true, reason);
+}
+
+/* The samples in millivolt and the ratings, copied. `job->ratings` holds those of the options already. */
+static vg_status take_samples(vg__job *job, const vg__raw *raw, double scale)
+{
+    job->lead = strdup(raw->lead ? raw->lead : "");
+    job->samples = malloc((size_t)raw->count * sizeof *job->samples);
+    if (!job->lead || !job->samples)
+        return vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld samples", raw->file, (long long)raw->count);
+    for (int64_t i = 0; i < raw->count; i++) {
+        double x = raw->samples[i] * scale;
+        job->samples[i] = fabs(x) < IMPOSSIBLE_MV ? x : NAN;
+    }
+    job->count = raw->count;
+    job->rate = raw->rate;
+    return VG_OK;
+}
+
+static vg_status take_ratings(const vg__pipeline *pipeline, vg__job *job, const vg__raw *raw)
+{
+    const int known = pipeline->importer->rating_count;
+    job->ratings = malloc((size_t)(pipeline->columns + 1) * sizeof *job->ratings);
+    if (!job->ratings) return vg_fail(VG_ERR_MEMORY, "%s: no memory for its ratings", raw->file);
+    for (int i = 0; i < known; i++) job->ratings[i] = raw->ratings ? raw->ratings[i] : NAN;
+    return vg__ratings_look_up(&pipeline->ratings, &job->fields, job->ratings + known);
+}
+
+/* Everything that can be said of a recording without looking at its samples. *usable: go on. */
+static vg_status check_raw(vg__pipeline *pipeline, const vg__raw *raw, vg__job *job, bool *usable)
+{
+    const vg_import_options *options = pipeline->options;
+    const char *subject = job->fields.subject;
+    const char *units = *options->units ? options->units : raw->units ? raw->units : "";
+    *usable = false;
+    if (!vg__pipeline_name(pipeline, raw, &job->fields))
+        return refuse(pipeline, raw, "", NAN, "name: it does not fit the pattern \"%s\"", options->pattern);
+    vg_status status = take_ratings(pipeline, job, raw);
+    if (status != VG_OK) return reject(pipeline, vg_context(status, "%s", raw->file), raw->file, true);
+    if (!(raw->rate >= SLOWEST_HZ) || !isfinite(raw->rate))
+        return refuse(pipeline, raw, subject, NAN,
+                      "sampled too slowly: at %g Hz, an ECG needs at least %g Hz", raw->rate, SLOWEST_HZ);
+    double seconds = (double)raw->count / raw->rate, scale = vg__millivolt_per(units);
+    if (scale == 0)
+        return refuse(pipeline, raw, subject, seconds,
+                      "unknown unit: \"%s\" of lead %s; the option units can tell it", units,
+                      raw->lead ? raw->lead : "?");
+    job->keep = vg__pipeline_keeps(pipeline, raw);
+    bool too_short = raw->count == 0 || seconds < options->min_seconds;
+    if (too_short && (raw->count == 0 || !job->keep))
+        return refuse(pipeline, raw, subject, seconds, "too short: %.1f s, a recording must have %g s",
+                      seconds, options->min_seconds);
+    if (too_short)
+        snprintf(job->overruled, sizeof job->overruled, "too short: %.1f s of %g s", seconds,
+                 options->min_seconds);
+    job->seconds = seconds;
+    *usable = true;
+    return take_samples(job, raw, scale);
+}
+
+vg_status vg__pipeline_add(vg__pipeline *pipeline, const vg__raw *raw)
+{
+    bool usable;
+    vg__job *job = make_job(pipeline, raw->file);
+    if (!job) return VG_ERR_MEMORY;
+    job->counted = true;
+    vg_status status = check_raw(pipeline, raw, job, &usable);
+    if (status == VG_OK && usable)
+        return vg__ordered_add(pipeline->queue, job, vg__samples_bytes(raw->count), false);
+    discard(job);
+    return status;
+}
+
+/* ---- The run --------------------------------------------------------------------------------------- */
+
+static vg_status check_options(const vg_import_options *options)
+{
+    if (!(options->rate >= SLOWEST_HZ && options->rate <= 1e5))
+        return vg_fail(VG_ERR_CONFIG, "import option rate: %g Hz is outside %g..100000", options->rate,
+                       SLOWEST_HZ);
+    if (options->order > VG_FILTER_MAX_ORDER)
+        return vg_fail(VG_ERR_CONFIG, "import option order: %d is above %d", options->order,
+                       VG_FILTER_MAX_ORDER);
+    if (options->order > 0 && options->low > 0 && options->high > 0 && !(options->low < options->high))
+        return vg_fail(VG_ERR_CONFIG, "import options low and high: %g Hz is not below %g Hz", options->low,
+                       options->high);
+    return vg__pattern_check(options->pattern);
+}
+
+/* As many as there are cores for this process, unless the option says how many. */
+static int thread_count(const vg_import_options *options)
+{
+    enum { MOST = 256 };
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    int count = options->threads;
+    if (count == 0) count = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+    return count < 1 ? 1 : count > MOST ? MOST : count;
+}
+
+vg_status vg__pipeline_run(const vg__importer *importer, const char *const *sources, int count,
+                           const vg_import_options *options, const char *out, bool overwrite,
+                           vg_import_report *report)
+{
+    vg_status status = VG_OK;
+    const char **names = NULL;
+    vg__pipeline pipeline = {
+        .importer = importer, .options = options, .report = report, .lowest_limit = INFINITY};
+    if (count < 1) return vg_fail(VG_ERR_CONFIG, "nothing to import: no source was given");
+    VG_TRY_OUT(check_options(options));
+    VG_TRY_OUT(vg__ratings_read(options->rating, options->labels, options->label_names, &pipeline.ratings));
+    if (*options->subjects) VG_TRY_OUT(vg__csv_read(options->subjects, &pipeline.subjects));
+    const int known = importer->rating_count, columns = known + pipeline.ratings.count;
+    const vg__ordered_calls calls = {.work = work, .emit = emit, .discard = discard, .context = &pipeline};
+    pipeline.columns = columns;
+    names = malloc((size_t)(columns + 1) * sizeof *names);
+    if (!names) {
+        status = vg_fail(VG_ERR_MEMORY, "no memory for %d columns of ratings", columns);
+        goto out;
+    }
+    for (int i = 0; i < columns; i++)
+        names[i] = i < known ? importer->rating_names[i] : pipeline.ratings.rating[i - known].name;
+    VG_TRY_OUT(vg_store_writer_create(out, overwrite, names, columns, &pipeline.writer));
+    VG_TRY_OUT(vg_store_writer_features(pipeline.writer, vg_feature_names(), VG_FEATURE_COUNT));
+    VG_TRY_OUT(vg__ordered_create(thread_count(options), BYTES_IN_FLIGHT, &calls, &pipeline.queue));
+    VG_TRY_OUT(importer->import(&pipeline, sources, count));
+    vg__pipeline_check_keep(&pipeline);
+    VG_TRY_OUT(vg__ordered_drain(pipeline.queue));
+    if (report->recordings == 0) {
+        status = vg_fail(VG_ERR_DATA, "nothing could be imported; %lld were left out, the first: %s",
+                         (long long)report->excluded,
+                         pipeline.first_reason[0] ? pipeline.first_reason : "no record was found");
+        goto out;
+    }
+    VG_TRY_OUT(vg__pipeline_describe(&pipeline, sources[0]));
+    VG_TRY_OUT(vg__ordered_drain(pipeline.queue)); /* warnings */
+    vg_store_writer *writer = pipeline.writer;
+    pipeline.writer = NULL; /* finish frees it in every case */
+    status = vg_store_writer_finish(writer);
+out:
+    vg__ordered_destroy(pipeline.queue);
+    vg_store_writer_abandon(pipeline.writer);
+    vg__ratings_free(&pipeline.ratings);
+    vg__csv_free(&pipeline.subjects);
+    free(names);
+    return status;
+}

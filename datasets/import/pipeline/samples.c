@@ -1,0 +1,192 @@
+/* The order of the steps, and why:
+ *   1. Millivolt, so that the amplitude means something.
+ *   2. Quality, before anything is smoothed away: a clipped or constant stretch is exact only in the raw
+ * samples.
+ *   3. Band-pass at the recording's own rate, where its edges are farthest from half the rate, and before the
+ *      resampler, so that baseline and mains are gone when it meets the ends and gaps.
+ *   4. Resampling.
+ *   5. Bad windows become gaps (NaN) at the end: blanked earlier they would cut the signal into runs whose
+ * ends the filter must guess.
+ * The first is done while the samples are copied (pipeline.c); the others here, on any thread. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datasets/import/pipeline/own.h"
+#include "datasets/signal/filter.h"
+#include "datasets/signal/resample.h"
+
+/* How many millivolt one unit is; 0 for a unit that is none of voltage. */
+double vg__millivolt_per(const char *units)
+{
+    static const struct {
+        const char *name;
+        double scale;
+    } known[] = {{"V", 1e3},      {"mV", 1},    {"uV", 1e-3},  {"\xc2\xb5V", 1e-3}, {"\xce\xbcV", 1e-3},
+                 {"\xb5V", 1e-3}, {"nV", 1e-6}, {"volt", 1e3}, {"millivolt", 1},    {"microvolt", 1e-3},
+                 {"mv", 1},       {"MV", 1},    {"uv", 1e-3},  {"UV", 1e-3},        {"v", 1e3}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(units, known[i].name) == 0) return known[i].scale;
+    return 0;
+}
+
+int64_t vg__samples_bytes(int64_t count)
+{
+    /* At most six arrays of doubles at once: the samples, then R peaks (two), the filter's and the quality's
+     * copy, or what the resampler keeps. */
+    return 6 * count * (int64_t)sizeof(double) + (int64_t)sizeof(vg__job);
+}
+
+/* Band-limits in place. The upper edge gives way to the recording's rate: at most 0.45 of it. */
+static vg_status band_limit(vg__job *job)
+{
+    const vg_import_options *options = job->options;
+    double high = options->high;
+    if (options->order == 0 || (options->low == 0 && high == 0)) return VG_OK;
+    if (high > 0.45 * job->rate) high = job->limit = 0.45 * job->rate;
+    vg_filter filter;
+    vg_filter_kind kind = options->low == 0 ? VG_FILTER_LOWPASS
+                          : high == 0       ? VG_FILTER_HIGHPASS
+                                            : VG_FILTER_BANDPASS;
+    VG_TRY(vg_filter_design(kind, options->order, options->low, high, job->rate, &filter));
+    return vg_filter_zero_phase(&filter, job->samples, job->count, NULL);
+}
+
+enum { DROPPED_FOR = VG_QUALITY_FLAT | VG_QUALITY_WEAK | VG_QUALITY_STRONG };
+
+/* Turns bad windows of the resampled signal into gaps; returns how many. */
+static int64_t blank_windows(const uint8_t *flags, int64_t windows, double seconds, double rate, float *y,
+                             int64_t n)
+{
+    int64_t dropped = 0;
+    for (int64_t w = 0; w < windows; w++) {
+        if (!(flags[w] & DROPPED_FOR)) continue;
+        dropped++;
+        int64_t from = (int64_t)floor((double)w * seconds * rate),
+                to = (int64_t)ceil((double)(w + 1) * seconds * rate);
+        for (int64_t i = from; i < to && i < n; i++) y[i] = NAN;
+    }
+    return dropped;
+}
+
+/* "2 flat, 1 weak", of the windows counted in q. */
+static const char *describe_windows(const vg_quality *q, char *text, size_t size)
+{
+    const struct {
+        int64_t count;
+        const char *name;
+    } kinds[] = {{q->nan, "with missing samples"},
+                 {q->flat, "flat"},
+                 {q->clipped, "clipped"},
+                 {q->weak, "below 0.05 mV"},
+                 {q->strong, "above 20 mV"}};
+    size_t used = 0;
+    text[0] = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (kinds[i].count == 0) continue;
+        used += (size_t)snprintf(text + used, size - used, "%s%lld %s", used ? ", " : "",
+                                 (long long)kinds[i].count, kinds[i].name);
+    }
+    return text;
+}
+
+/* Whether a recording of this quality is usable, or to be kept nevertheless; writes the reason if not. */
+static bool usable(vg__job *job)
+{
+    char why[VG__LINE_SIZE / 4];
+    vg_verdict verdict = vg_quality_judge(&job->quality, job->options->min_quality, why, sizeof why);
+    if (verdict == VG_VERDICT_GOOD || verdict == VG_VERDICT_UPSIDE_DOWN) return true;
+    size_t used = strlen(job->overruled);
+    if (job->keep)
+        snprintf(job->overruled + used, sizeof job->overruled - used, "%s%s", used ? ", " : "", why);
+    else
+        snprintf(job->text, sizeof job->text, "no usable ECG: %s: %s", vg_verdict_word(verdict), why);
+    return job->keep;
+}
+
+/* The row of the table of features, and the beats at the store's rate. `peaks` are the recording's own. */
+static vg_status measure(vg__job *job, vg_rpeaks *peaks)
+{
+    vg_hrv hrv;
+    VG_TRY(vg_hrv_measure(peaks->position, peaks->count, job->rate, &hrv));
+    vg_features_pack(&hrv, &job->quality, job->features);
+    job->beats = peaks->position;
+    peaks->position = NULL;
+    for (int64_t i = 0; i < peaks->count; i++) {
+        double at = job->beats[i] * job->options->rate / job->rate;
+        if (at <= (double)job->stored_count) job->beats[job->beat_count++] = at;
+    }
+    return VG_OK;
+}
+
+/* Filters, resamples and blanks a recording that was found usable. An error of kind DATA excludes it. */
+static vg_status process(vg__job *job, const uint8_t *flags, double window_s)
+{
+    vg_status status = VG_OK;
+    const vg_import_options *options = job->options;
+    int64_t n = vg_resample_length(job->count, job->rate, options->rate);
+    double *wide = NULL;
+    float *stored = NULL;
+    VG_TRY_OUT(band_limit(job));
+    wide = malloc((size_t)(n + 1) * sizeof *wide);
+    stored = malloc((size_t)(n + 1) * sizeof *stored);
+    if (!wide || !stored) {
+        status = vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld samples", job->file, (long long)n);
+        goto out;
+    }
+    VG_TRY_OUT(vg_resample(job->samples, job->count, job->rate, options->rate, wide));
+    double sign = job->quality.polarity < 0 && options->flip ? -1 : 1;
+    for (int64_t i = 0; i < n; i++) stored[i] = (float)(sign * wide[i]);
+    if (options->drop_bad && !job->overruled[0]) {
+        job->dropped = blank_windows(flags, job->quality.windows, window_s, options->rate, stored, n);
+        job->dropped_seconds = (double)job->dropped * window_s;
+        describe_windows(&job->quality, job->windows, sizeof job->windows);
+    }
+    job->stored = stored;
+    job->stored_count = n;
+    stored = NULL;
+out:
+    free(wide);
+    free(stored);
+    return status;
+}
+
+static vg_status judge_and_process(vg__job *job)
+{
+    vg_quality_options options = vg_quality_default_options();
+    int64_t windows = (int64_t)(job->seconds / options.window_s) + 1;
+    uint8_t *flags = calloc((size_t)windows + 1, 1);
+    if (!flags)
+        return vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld windows", job->file, (long long)windows);
+    vg_quality_windows(job->samples, job->count, job->rate, &options, flags);
+    vg_rpeaks peaks = {0};
+    vg_status status =
+        vg_quality_measure_beats(job->samples, job->count, job->rate, &options, &job->quality, &peaks);
+    if (status == VG_ERR_DATA) { /* too little of it is finite to be filtered */
+        job->status = status;
+        snprintf(job->text, sizeof job->text, "no usable ECG: %.600s", vg_cause());
+        status = VG_OK;
+    } else if (status == VG_OK && !usable(job)) {
+        job->status = VG_ERR_DATA;
+    } else if (status == VG_OK) {
+        status = process(job, flags, options.window_s);
+        if (status == VG_OK) status = measure(job, &peaks);
+        if (status == VG_ERR_DATA) {
+            job->status = status;
+            snprintf(job->text, sizeof job->text, "%s", vg_cause());
+            status = VG_OK;
+        }
+    }
+    vg_rpeaks_free(&peaks);
+    free(flags);
+    return status;
+}
+
+void vg__samples_work(vg__job *job)
+{
+    job->failed = judge_and_process(job);
+    if (job->failed != VG_OK) snprintf(job->text, sizeof job->text, "%s", vg_cause());
+    free(job->samples);
+    job->samples = NULL;
+}
