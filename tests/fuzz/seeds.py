@@ -47,6 +47,20 @@ def make_safetensors():
 
 
 @maker
+def make_sums():
+    """One for each set of the catalogue that is fetched; the first byte counts them."""
+    line = lambda digit, path, blank="  ": f"{64 * digit}{blank}{path}\n".encode()
+    yield "cinc2017", b"\0" + line("0", "training/A00001.hea") + line("a", "REFERENCE-v3.csv") + line("F", "RECORDS")
+    yield "part", b"\1" + line("0", "training/A00001.hea") + line("1", "training/A00011.mat", " *") + line("2", "x y%\u00e9.mat", "\t")
+    for number in range(1, 7):
+        paths = "drive01.hea", "Subject01_1.edf", "subject-info.csv", "f1o01.dat", "100.atr", "records500/00000/00001_hr.dat"
+        yield f"set{number}", bytes([2 * number]) + b"\r\n".join(line("b", path)[:-1] for path in paths)
+    yield "outside", b"\2" + line("c", "../drive1.dat") + line("d", "/drive1.dat")
+    yield "twins", b"\2" + 2 * line("e", "drive01.dat")
+    yield "page", b"\4<html>log in</html>\n"
+
+
+@maker
 def make_yaml():
     yield "run", b'name: x\nseed: 3\noutput_dir: "runs"\ntrain:\n  epochs: 2\n  batch_size: 8\noptimizer: {lr: 1e-3, betas: [0.9, 0.99]}\n'
     yield "list", b"data:\n  - a\n  - 'b: c'\n  - |\n    two\n    lines\n"

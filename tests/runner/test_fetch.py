@@ -155,13 +155,14 @@ def wrong(web):
 
 
 def lists(web):
-    """Lists that are none, or lead out of the folder."""
+    """Lists that are none, lead out of the folder, or name a file twice."""
     good = sums()
     for number, (text, says) in enumerate([(b"<html>please log in</html>", "login page"),
                                            (good.replace(b" notes.txt", b" ../notes.txt"), "line 8"),
                                            (good.replace(b" notes.txt", b" /etc/notes.txt"), "line 8"),
                                            (good.replace(b" notes.txt", b" a/./notes.txt"), "line 8"),
                                            (good.replace(b" notes.txt", b""), "line 8"),
+                                           (good + good, "twice"),
                                            (b"", "lists 0 files")]):
         serve(web)
         web.files[SET + "SHA256SUMS.txt"] = text
