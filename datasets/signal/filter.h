@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-enum { VG_FILTER_MAX_ORDER = 24 };
+enum { VG_FILTER_MAX_ORDER = 24, VG_FILTER_MOST_AT_ONCE = 4 };
 
 typedef enum vg_filter_kind { VG_FILTER_LOWPASS, VG_FILTER_HIGHPASS, VG_FILTER_BANDPASS } vg_filter_kind;
 
@@ -45,6 +45,15 @@ VG_API int64_t vg_filter_padding(const vg_filter *filter);
  * that way. VG_ERR_DATA when no run is long enough, x then being unchanged. */
 VG_API VG_NODISCARD vg_status vg_filter_zero_phase(const vg_filter *filter, double *x, int64_t n,
                                                    int64_t *lost);
+
+/* The check that this begins with: VG_ERR_DATA when no finite run of x is longer than the padding. */
+VG_API VG_NODISCARD vg_status vg_filter_fits(const vg_filter *filter, const double *x, int64_t n);
+
+/* Up to VG_FILTER_MOST_AT_ONCE filters over one signal, in little more time than the slowest takes alone:
+ * out[i][0..n) becomes what vg_filter_zero_phase() makes of x with filter[i], to the bit, and lost[i] what it
+ * counts. One of the outs may be x. An out in which no run is long enough is all NaN, which is no error. */
+VG_API void vg_filter_zero_phase_each(const vg_filter *const *filter, int count, const double *x, int64_t n,
+                                      double *const *out, int64_t *lost);
 
 #ifdef __cplusplus
 }

@@ -11,20 +11,30 @@ static const double PI = 3.14159265358979323846;
 static const double SHORTEST_S = 0.3, LONGEST_S = 2, APART = 0.3, STRETCH_S = 300;
 static const double LF_FROM = 0.04, LF_TO = 0.15, HF_TO = 0.4, LF_NEEDS_S = 120, HF_NEEDS_S = 60;
 
-static int by_value(const void *left, const void *right)
+/* The intervals around the one that is looked at, in rising order. */
+typedef struct around {
+    double sorted[2 * AROUND + 1];
+    int count;
+} around;
+
+static void put(around *a, double value)
 {
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
+    int i = a->count++;
+    for (; i > 0 && a->sorted[i - 1] > value; i--) a->sorted[i] = a->sorted[i - 1];
+    a->sorted[i] = value;
 }
 
-static double median_around(const double *seconds, int64_t n, int64_t i)
+static void take_out(around *a, double value)
 {
-    double sorted[2 * AROUND + 1];
-    int64_t from = i > AROUND ? i - AROUND : 0, to = i + AROUND + 1 < n ? i + AROUND + 1 : n,
-            used = to - from;
-    memcpy(sorted, seconds + from, (size_t)used * sizeof *sorted);
-    qsort(sorted, (size_t)used, sizeof *sorted, by_value);
-    return used % 2 ? sorted[used / 2] : (sorted[used / 2 - 1] + sorted[used / 2]) / 2;
+    int i = 0;
+    while (i < a->count - 1 && a->sorted[i] != value) i++;
+    for (a->count--; i < a->count; i++) a->sorted[i] = a->sorted[i + 1];
+}
+
+static double middle_of(const around *a)
+{
+    const double *upper = &a->sorted[a->count / 2];
+    return a->count % 2 ? *upper : (upper[-1] + *upper) / 2;
 }
 
 /* The measures in time; `normal[i]` says whether seconds[i] counts. */
@@ -150,8 +160,12 @@ vg_status vg_hrv_measure(const double *position, int64_t count, double rate, vg_
     }
     double *t = seconds + n, *y = t + n;
     for (int64_t i = 0; i < n; i++) seconds[i] = (position[i + 1] - position[i]) / rate;
+    around near = {.count = 0};
+    for (int64_t i = 0; i < n && i < AROUND; i++) put(&near, seconds[i]);
     for (int64_t i = 0; i < n; i++) {
-        double middle = median_around(seconds, n, i);
+        if (i > AROUND) take_out(&near, seconds[i - AROUND - 1]);
+        if (i + AROUND < n) put(&near, seconds[i + AROUND]);
+        const double middle = middle_of(&near);
         normal[i] = seconds[i] >= SHORTEST_S && seconds[i] <= LONGEST_S &&
                     fabs(seconds[i] - middle) <= APART * middle;
         if (!normal[i]) continue;

@@ -1,12 +1,14 @@
 #include "datasets/signal/quality.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "datasets/signal/filter.h"
-#include "datasets/signal/rpeaks.h"
+#include "datasets/signal/numbers.h"
+#include "datasets/signal/quality_own.h"
+#include "datasets/signal/rpeaks_own.h"
 #include "datasets/signal/spectrum.h"
 
 static const double BEAT_HALF_S = 0.3, INVERTED_FROM = 1.25, T_WAVE_SHARE = 0.05, AGREE_S = 0.15,
@@ -22,106 +24,21 @@ vg_quality_options vg_quality_default_options(void)
                                 .amplitude_high = 20};
 }
 
-static int64_t window_samples(double rate, const vg_quality_options *options)
+/* Adds up the pairs of beats' samples; NaN where x has a gap. `shape` has no mean and the length 1. */
+static double resemblance(const double *x, const double *shape, int64_t n)
 {
-    int64_t samples = (int64_t)llround(options->window_s * rate);
-    return samples > 0 ? samples : 1;
+    const double sum = vg__sum(x, n), size = vg__dot(x, x, n) - sum * sum / (double)n;
+    return size > 0 ? vg__dot(x, shape, n) / sqrt(size) : NAN;
 }
 
-static double peak_to_peak(const double *x, int64_t n)
+/* Takes the mean out and makes the length 1; false for what does not move. */
+static bool make_shape(double *beat, int64_t n)
 {
-    double low = INFINITY, high = -INFINITY;
-    for (int64_t i = 0; i < n; i++) {
-        if (x[i] < low) low = x[i];
-        if (x[i] > high) high = x[i];
-    }
-    return high - low;
-}
-
-/* Marks the windows touched by a run of equal samples that is `flat` long, or adds to their clipped counts
- * when the run stands at the recording's extreme. */
-static void judge_run(int64_t start, int64_t end, bool extreme, int64_t window, int64_t windows, int64_t flat,
-                      int clipped_run, uint8_t *flags, int64_t *clipped)
-{
-    bool is_flat = end - start >= flat, is_clipped = extreme && end - start >= clipped_run;
-    if (!is_flat && !is_clipped) return;
-    for (int64_t w = start / window; w < windows && w * window < end; w++) {
-        int64_t from = start > w * window ? start : w * window;
-        int64_t to = end < (w + 1) * window ? end : (w + 1) * window;
-        if (is_flat) flags[w] |= VG_QUALITY_FLAT;
-        if (is_clipped) clipped[w] += to - from;
-    }
-}
-
-void vg_quality_windows(const double *x, int64_t n, double rate, const vg_quality_options *options,
-                        uint8_t *flags)
-{
-    int64_t window = window_samples(rate, options), windows = n / window;
-    if (windows == 0) return;
-    int64_t *clipped = calloc((size_t)windows, sizeof *clipped);
-    memset(flags, 0, (size_t)windows);
-    double low = INFINITY, high = -INFINITY;
-    for (int64_t i = 0; i < n; i++) {
-        if (!isfinite(x[i])) {
-            if (i / window < windows) flags[i / window] |= VG_QUALITY_NAN;
-            continue;
-        }
-        if (x[i] < low) low = x[i];
-        if (x[i] > high) high = x[i];
-    }
-    int64_t flat = (int64_t)(options->flat_s * rate);
-    for (int64_t start = 0; clipped && start < n;) {
-        int64_t end = start + 1;
-        while (end < n && x[end] == x[start]) end++;
-        if (isfinite(x[start]))
-            judge_run(start, end, x[start] == low || x[start] == high, window, windows, flat,
-                      options->clipped_run, flags, clipped);
-        start = end;
-    }
-    for (int64_t w = 0; w < windows; w++) {
-        if (clipped && (double)clipped[w] > options->clipped_share * (double)window)
-            flags[w] |= VG_QUALITY_CLIPPED;
-        if (flags[w] & VG_QUALITY_NAN) continue;
-        double size = peak_to_peak(x + w * window, window);
-        if (size < options->amplitude_low) flags[w] |= VG_QUALITY_WEAK;
-        if (size > options->amplitude_high) flags[w] |= VG_QUALITY_STRONG;
-    }
-    free(clipped);
-}
-
-static int by_value(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-static vg_status median_size(const double *x, int64_t window, int64_t windows, const uint8_t *flags,
-                             double *result)
-{
-    double *sizes = malloc((size_t)(windows + 1) * sizeof *sizes);
-    if (!sizes) return vg_fail(VG_ERR_MEMORY, "no memory for %lld windows", (long long)windows);
-    int64_t used = 0;
-    for (int64_t w = 0; w < windows; w++)
-        if (!(flags[w] & VG_QUALITY_NAN)) sizes[used++] = peak_to_peak(x + w * window, window);
-    qsort(sizes, (size_t)used, sizeof *sizes, by_value);
-    *result = used ? sizes[used / 2] : NAN;
-    free(sizes);
-    return VG_OK;
-}
-
-/* Correlation of x with the template; NaN where x has a gap or does not move. */
-static double correlation(const double *x, const double *template, int64_t n)
-{
-    double sx = 0, st = 0, sxx = 0, stt = 0, sxt = 0;
-    for (int64_t i = 0; i < n; i++) {
-        sx += x[i];
-        st += template[i];
-        sxx += x[i] * x[i];
-        stt += template[i] * template[i];
-        sxt += x[i] * template[i];
-    }
-    double count = (double)n, vx = sxx - sx * sx / count, vt = stt - st * st / count;
-    return vx > 0 && vt > 0 ? (sxt - sx * st / count) / sqrt(vx * vt) : NAN;
+    const double mean = vg__sum(beat, n) / (double)n;
+    for (int64_t i = 0; i < n; i++) beat[i] -= mean;
+    const double length = sqrt(vg__dot(beat, beat, n));
+    for (int64_t i = 0; i < n; i++) beat[i] /= length;
+    return length > 0;
 }
 
 /* The mean of the beats from `before` samples ahead of the peak to `after` behind it, into beat; returns how
@@ -132,10 +49,7 @@ static int64_t average_beat(const double *clean, int64_t n, const vg_rpeaks *pea
     int64_t length = before + after + 1, used = 0;
     for (int64_t k = 0; k < peaks->count; k++) {
         int64_t from = (int64_t)llround(peaks->position[k]) - before;
-        double sum = 0;
-        if (from < 0 || from + length > n) continue;
-        for (int64_t i = 0; i < length; i++) sum += clean[from + i];
-        if (!isfinite(sum)) continue;
+        if (from < 0 || from + length > n || !isfinite(vg__sum(clean + from, length))) continue;
         for (int64_t i = 0; i < length; i++) beat[i] += clean[from + i];
         used++;
     }
@@ -151,10 +65,11 @@ static vg_status compare_beats(const double *clean, int64_t n, double rate, cons
     double *beat = calloc((size_t)length, sizeof *beat), sum = 0;
     if (!beat) return vg_fail(VG_ERR_MEMORY, "no memory for the average beat");
     int64_t used = average_beat(clean, n, peaks, half, half, beat);
-    for (int64_t k = 0; used > 0 && k < peaks->count; k++) {
+    const bool moves = used > 0 && make_shape(beat, length);
+    for (int64_t k = 0; moves && k < peaks->count; k++) {
         int64_t from = (int64_t)llround(peaks->position[k]) - half;
         if (from < 0 || from + length > n) continue;
-        double match = correlation(clean + from, beat, length);
+        double match = resemblance(clean + from, beat, length);
         if (isfinite(match)) sum += match;
     }
     if (used > 0) quality->match = fmax(0, sum / (double)used);
@@ -177,8 +92,7 @@ static vg_status measure_polarity(const double *clean, int64_t n, double rate, c
     if (average_beat(clean, n, peaks, before, after, beat) == 0) goto out;
     double *sorted = beat + length;
     memcpy(sorted, beat, (size_t)length * sizeof *sorted);
-    qsort(sorted, (size_t)length, sizeof *sorted, by_value);
-    double line = sorted[length / 2];
+    const double line = vg__select(sorted, length, length / 2);
     for (int64_t i = 0; i < length; i++) {
         if (i >= before - near && i <= before + near) {
             high = fmax(high, beat[i]);
@@ -219,19 +133,25 @@ static vg_status measure_bands(const double *x, int64_t n, double rate, vg_quali
 
 static double kurtosis(const double *x, int64_t n)
 {
-    double sum = 0, m2 = 0, m4 = 0, used = 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (!isfinite(x[i])) continue;
-        sum += x[i];
-        used++;
+    enum { PARTS = 8 };
+    double sum[PARTS] = {0}, used[PARTS] = {0}, second[PARTS] = {0}, fourth[PARTS] = {0};
+    for (int64_t i = 0; i < n; i += PARTS) {
+        for (int k = 0; k < PARTS && i + k < n; k++) {
+            const bool finite = fabs(x[i + k]) <= DBL_MAX;
+            sum[k] += finite ? x[i + k] : 0;
+            used[k] += finite ? 1 : 0;
+        }
     }
-    for (int64_t i = 0; i < n; i++) {
-        if (!isfinite(x[i])) continue;
-        double square = (x[i] - sum / used) * (x[i] - sum / used);
-        m2 += square;
-        m4 += square * square;
+    const double count = vg__sum(used, PARTS), mean = vg__sum(sum, PARTS) / count;
+    for (int64_t i = 0; i < n; i += PARTS) {
+        for (int k = 0; k < PARTS && i + k < n; k++) {
+            const double step = fabs(x[i + k]) <= DBL_MAX ? x[i + k] - mean : 0, square = step * step;
+            second[k] += square;
+            fourth[k] += square * square;
+        }
     }
-    return m2 > 0 ? m4 * used / (m2 * m2) : NAN;
+    const double m2 = vg__sum(second, PARTS);
+    return m2 > 0 ? vg__sum(fourth, PARTS) * count / (m2 * m2) : NAN;
 }
 
 static void count_flags(const uint8_t *flags, int64_t windows, vg_quality *quality)
@@ -248,40 +168,55 @@ static void count_flags(const uint8_t *flags, int64_t windows, vg_quality *quali
     }
 }
 
-vg_status vg_quality_measure_beats(const double *x, int64_t n, double rate, const vg_quality_options *options,
-                                   vg_quality *quality, vg_rpeaks *peaks)
+static double share_missing(const double *x, int64_t n)
+{
+    int64_t missing = 0;
+    for (int64_t i = 0; i < n; i++) missing += !(fabs(x[i]) <= DBL_MAX);
+    return n > 0 ? (double)missing / (double)n : 1;
+}
+
+/* The median over the windows without a gap; reorders them. */
+static double median_size(double *sizes, int64_t windows)
+{
+    int64_t used = 0;
+    for (int64_t w = 0; w < windows; w++)
+        if (!isnan(sizes[w])) sizes[used++] = sizes[w];
+    return used ? vg__select(sizes, used, used / 2) : NAN;
+}
+
+vg_status vg_quality_filters(double rate, vg_filter filter[VG_QUALITY_FILTERS])
+{
+    VG_TRY(vg__rpeaks_filter(rate, &filter[VG_QUALITY_STEEP]));
+    return vg_filter_design(VG_FILTER_BANDPASS, 2, 0.8, fmin(40, 0.45 * rate), rate,
+                            &filter[VG_QUALITY_CLEAN]);
+}
+
+vg_status vg_quality_measure_filtered(const double *x, double *const filtered[VG_QUALITY_FILTERS], int64_t n,
+                                      double rate, const vg_quality_options *options, uint8_t *flags,
+                                      vg_quality *quality, vg_rpeaks *peaks)
 {
     vg_status status = VG_OK;
     vg_rpeaks second = {0};
-    int64_t window = window_samples(rate, options), windows = n / window;
-    uint8_t *flags = calloc((size_t)windows + 1, 1);
-    double *clean = malloc((size_t)(n > 0 ? n : 1) * sizeof *clean);
+    const double *clean = filtered[VG_QUALITY_CLEAN];
+    const int64_t windows = n / vg__quality_window(rate, options);
+    double *sizes = malloc((size_t)(windows + 1) * sizeof *sizes);
     *peaks = (vg_rpeaks){0};
     *quality = (vg_quality){.mean_bpm = NAN, .peak_to_peak = NAN, .polarity_lead = NAN, .kurtosis = NAN};
-    if (!flags || !clean) {
-        status = vg_fail(VG_ERR_MEMORY, "no memory to judge %lld samples", (long long)n);
-        goto out;
-    }
-    vg_quality_windows(x, n, rate, options, flags);
+    if (!sizes) return vg_fail(VG_ERR_MEMORY, "no memory for %lld windows", (long long)windows);
+    VG_TRY_OUT(vg__quality_windows(x, n, rate, options, flags, sizes));
     count_flags(flags, windows, quality);
-    int64_t missing = 0;
-    for (int64_t i = 0; i < n; i++) missing += !isfinite(x[i]);
-    quality->nan_share = n > 0 ? (double)missing / (double)n : 1;
-    VG_TRY_OUT(median_size(x, window, windows, flags, &quality->peak_to_peak));
+    quality->nan_share = share_missing(x, n);
+    quality->peak_to_peak = median_size(sizes, windows);
     VG_TRY_OUT(measure_bands(x, n, rate, quality));
 
-    VG_TRY_OUT(vg_rpeaks_detect_both(x, n, rate, peaks, &second));
+    VG_TRY_OUT(vg__rpeaks_in_band(x, filtered[VG_QUALITY_STEEP], n, rate, peaks, &second));
     quality->beats = peaks->count;
     if (peaks->count >= 4) {
         double last = peaks->position[peaks->count - 1], first = peaks->position[0];
         quality->mean_bpm = 60 * (double)(peaks->count - 1) * rate / (last - first);
     }
     quality->agreement = vg_rpeaks_agreement(peaks, &second, AGREE_S * rate);
-    vg_filter filter;
-    VG_TRY_OUT(vg_filter_design(VG_FILTER_BANDPASS, 2, 0.8, fmin(40, 0.45 * rate), rate, &filter));
-    memcpy(clean, x, (size_t)n * sizeof *x);
     if (peaks->count == 0) goto out;
-    VG_TRY_OUT(vg_filter_zero_phase(&filter, clean, n, NULL));
     quality->kurtosis = kurtosis(clean, n);
     VG_TRY_OUT(compare_beats(clean, n, rate, peaks, quality));
     VG_TRY_OUT(measure_polarity(clean, n, rate, peaks, quality));
@@ -291,8 +226,32 @@ vg_status vg_quality_measure_beats(const double *x, int64_t n, double rate, cons
 out:
     vg_rpeaks_free(&second);
     if (status != VG_OK) vg_rpeaks_free(peaks);
+    free(sizes);
+    return status;
+}
+
+vg_status vg_quality_measure_beats(const double *x, int64_t n, double rate, const vg_quality_options *options,
+                                   vg_quality *quality, vg_rpeaks *peaks)
+{
+    vg_status status = VG_OK;
+    vg_filter filter[VG_QUALITY_FILTERS];
+    const vg_filter *filters[VG_QUALITY_FILTERS] = {&filter[0], &filter[1]};
+    double *filtered[VG_QUALITY_FILTERS] = {NULL};
+    int64_t windows = n / vg__quality_window(rate, options), lost[VG_QUALITY_FILTERS];
+    uint8_t *flags = calloc((size_t)windows + 1, 1);
+    *peaks = (vg_rpeaks){0};
+    VG_TRY_OUT(vg_quality_filters(rate, filter));
+    for (int i = 0; i < VG_QUALITY_FILTERS; i++) {
+        filtered[i] = malloc((size_t)(n > 0 ? n : 1) * sizeof **filtered);
+        if (filtered[i] && flags) continue;
+        status = vg_fail(VG_ERR_MEMORY, "no memory to judge %lld samples", (long long)n);
+        goto out;
+    }
+    vg_filter_zero_phase_each(filters, VG_QUALITY_FILTERS, x, n, filtered, lost);
+    status = vg_quality_measure_filtered(x, filtered, n, rate, options, flags, quality, peaks);
+out:
+    for (int i = 0; i < VG_QUALITY_FILTERS; i++) free(filtered[i]);
     free(flags);
-    free(clean);
     return status;
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "core/status.h"
+#include "datasets/signal/filter.h"
 #include "datasets/signal/rpeaks.h"
 
 #ifdef __cplusplus
@@ -74,9 +75,22 @@ VG_API VG_NODISCARD vg_status vg_quality_measure_beats(const double *x, int64_t 
                                                        const vg_quality_options *options, vg_quality *quality,
                                                        vg_rpeaks *peaks);
 
-/* The flags of each whole window of options->window_s: flags[n / window]. */
-VG_API void vg_quality_windows(const double *x, int64_t n, double rate, const vg_quality_options *options,
-                               uint8_t *flags);
+/* The filters whose outputs the measures need besides the signal, for those who run filters of their own over
+ * it: all go together in one go (vg_filter_zero_phase_each). VG_ERR_CONFIG for a rate below 60 Hz. */
+enum {
+    VG_QUALITY_STEEP, /* where QRS complexes stand out */
+    VG_QUALITY_CLEAN, /* without baseline and mains */
+    VG_QUALITY_FILTERS
+};
+VG_API VG_NODISCARD vg_status vg_quality_filters(double rate, vg_filter filter[VG_QUALITY_FILTERS]);
+
+/* The same as vg_quality_measure_beats() given what the filters make of x (in filtered[VG_QUALITY_STEEP] gaps
+ * become 0), and the flags of each whole window of options->window_s: flags[n / window]. */
+VG_API VG_NODISCARD vg_status vg_quality_measure_filtered(const double *x,
+                                                          double *const filtered[VG_QUALITY_FILTERS],
+                                                          int64_t n, double rate,
+                                                          const vg_quality_options *options, uint8_t *flags,
+                                                          vg_quality *quality, vg_rpeaks *peaks);
 
 /* What is the matter with a recording: X(name, word for tables). Those after GOOD and UPSIDE_DOWN hold no
  * usable ECG. */

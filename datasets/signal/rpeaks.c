@@ -15,12 +15,13 @@
  *      most beats of the recording are larger. */
 #include "datasets/signal/rpeaks.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "datasets/signal/filter.h"
+#include "datasets/signal/numbers.h"
 #include "datasets/signal/rpeaks_own.h"
 
 static const double BAND_LOW = 8, BAND_HIGH = 20, ENVELOPE_S = 0.100, APART_S = 0.220, BLOCK_S = 1.5,
@@ -33,35 +34,11 @@ typedef struct candidate {
     bool beat;
 } candidate;
 
-static int by_value(const void *left, const void *right)
+vg_status vg__rpeaks_filter(double rate, vg_filter *filter)
 {
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-/* Sorts `values` and returns their median; 0 for none. */
-static double median(double *values, int64_t n)
-{
-    if (n <= 0) return 0;
-    qsort(values, (size_t)n, sizeof *values, by_value);
-    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
-vg_status vg__rpeaks_band(const double *x, int64_t n, double rate, double *band)
-{
-    vg_filter filter;
     if (!(rate >= 60) || !isfinite(rate))
         return vg_fail(VG_ERR_CONFIG, "R peaks need a sampling rate of at least 60 Hz, not %g", rate);
-    VG_TRY(vg_filter_design(VG_FILTER_BANDPASS, 2, BAND_LOW, BAND_HIGH, rate, &filter));
-    memcpy(band, x, (size_t)n * sizeof *x);
-    vg_status status = vg_filter_zero_phase(&filter, band, n, NULL);
-    if (status == VG_ERR_DATA) { /* nothing long enough: no beats */
-        memset(band, 0, (size_t)n * sizeof *band);
-        return VG_OK;
-    }
-    for (int64_t i = 0; i < n; i++)
-        if (!isfinite(band[i])) band[i] = 0;
-    return status;
+    return vg_filter_design(VG_FILTER_BANDPASS, 2, BAND_LOW, BAND_HIGH, rate, filter);
 }
 
 /* The square of the step to sample i. */
@@ -71,34 +48,44 @@ static double squared_step(const double *band, int64_t i)
     return step * step;
 }
 
-static void make_envelope(const double *band, int64_t n, int64_t width, double *envelope)
+/* The sum of the squared steps over `half` samples on either side: the square of the envelope, but for a
+ * factor.
+ */
+static void make_energy(const double *band, int64_t n, int64_t half, double *energy)
 {
-    int64_t half = width / 2;
     double sum = 0;
+    const int64_t first = half + 2 < n ? half + 2 : n, last = n - half > first ? n - half : first;
     for (int64_t i = -half; i < n; i++) {
+        if (i == first) { /* where nothing of it lies outside the signal */
+            for (; i < last; i++) {
+                const double in = band[i + half] - band[i + half - 1];
+                const double out = band[i - half - 1] - band[i - half - 2];
+                sum += in * in - out * out;
+                energy[i] = sum > 0 ? sum : 0;
+            }
+            if (i >= n) break;
+        }
         if (i + half < n) sum += squared_step(band, i + half);
         if (i - half - 1 >= 0) sum -= squared_step(band, i - half - 1);
-        if (i >= 0) envelope[i] = sqrt((sum > 0 ? sum : 0) / (double)(2 * half + 1));
+        if (i >= 0) energy[i] = sum > 0 ? sum : 0;
     }
 }
 
 /* What rounding alone can leave of a constant signal after the band-pass. */
 static double rounding_floor(const double *x, int64_t n)
 {
-    double largest = 0;
-    for (int64_t i = 0; i < n; i++)
-        if (isfinite(x[i]) && fabs(x[i]) > largest) largest = fabs(x[i]);
-    return 1e-9 * largest;
+    double low, high;
+    (void)vg__range(x, n, &low, &high);
+    return low <= high ? 1e-9 * fmax(fabs(low), fabs(high)) : 0;
 }
 
-/* Maxima of the envelope above `least` that are the highest within `apart` samples on either side. */
-static int64_t find_candidates(const double *envelope, int64_t n, int64_t apart, double least, candidate *out)
+/* Maxima of the energy above `least` that are the highest within `apart` samples on either side. */
+static int64_t find_candidates(const double *energy, int64_t n, int64_t apart, double least, candidate *out)
 {
     int64_t count = 0;
     for (int64_t i = 1; i + 1 < n; i++) {
-        if (!(envelope[i] > envelope[i - 1] && envelope[i] >= envelope[i + 1]) || envelope[i] <= least)
-            continue;
-        candidate next = {.at = i, .height = envelope[i]};
+        if (!(energy[i] > energy[i - 1] && energy[i] >= energy[i + 1]) || energy[i] <= least) continue;
+        candidate next = {.at = i, .height = energy[i]};
         if (count > 0 && i - out[count - 1].at < apart) {
             if (next.height > out[count - 1].height) out[count - 1] = next;
             continue;
@@ -108,16 +95,17 @@ static int64_t find_candidates(const double *envelope, int64_t n, int64_t apart,
     return count;
 }
 
-/* Fills `typical` of every candidate; `block` and `sorted` hold one number per block. */
-static void set_typical(const double *envelope, int64_t n, double rate, candidate *candidates, int64_t count,
-                        double *block, double *sorted, int64_t blocks)
+/* Fills `typical` of every candidate; `block` and `sorted` hold one number per block. `unit`: the energy of
+ * an envelope of 1. */
+static void set_typical(const double *energy, int64_t n, double unit, double rate, candidate *candidates,
+                        int64_t count, double *block, double *sorted, int64_t blocks)
 {
     int64_t width = (int64_t)(BLOCK_S * rate), around = (int64_t)ceil(AROUND_S / BLOCK_S);
     for (int64_t b = 0; b < blocks; b++) {
         int64_t end = b + 1 == blocks ? n : (b + 1) * width;
-        block[b] = 0;
-        for (int64_t i = b * width; i < end; i++)
-            if (envelope[i] > block[b]) block[b] = envelope[i];
+        double low, high;
+        (void)vg__range(energy + b * width, end - b * width, &low, &high);
+        block[b] = sqrt(fmax(high, 0) / unit);
     }
     int64_t known = -1;
     double typical = 0;
@@ -128,7 +116,7 @@ static void set_typical(const double *envelope, int64_t n, double rate, candidat
             int64_t used = 0;
             for (int64_t k = b - around; k <= b + around; k++)
                 if (k >= 0 && k < blocks && block[k] > 0) sorted[used++] = block[k];
-            typical = median(sorted, used);
+            typical = vg__median(sorted, used);
             known = b;
         }
         candidates[c].typical = typical;
@@ -158,7 +146,7 @@ static void search_back(candidate *candidates, int64_t count, double rate, doubl
         if (last >= 0) intervals[used++] = (double)(candidates[c].at - candidates[last].at);
         last = c;
     }
-    double typical = median(intervals, used);
+    double typical = vg__median(intervals, used);
     if (used < 3) return;
     last = -1;
     for (int64_t c = 0; c < count; c++) {
@@ -187,84 +175,98 @@ static double top_of_parabola(const double *band, int64_t n, int64_t at)
     return (double)at + fmax(-0.5, fmin(0.5, shift));
 }
 
-/* Puts each beat on its peak. `ups` and `downs` are scratch of one number per beat. */
+/* Puts each beat on its peak: the highest or the lowest sample near it, whichever is larger in most beats.
+ * `high` and `low` are scratch of two numbers per candidate: the places, and behind them the heights. */
 static void refine(const double *band, int64_t n, double rate, const candidate *candidates, int64_t count,
-                   double *ups, double *downs, vg_rpeaks *peaks)
+                   int64_t most, double *high, double *low, vg_rpeaks *peaks)
 {
-    int64_t reach = (int64_t)(REFINE_S * rate), beats = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        int64_t k = 0;
-        for (int64_t c = 0; c < count; c++) {
-            if (!candidates[c].beat) continue;
-            int64_t from = candidates[c].at - reach, to = candidates[c].at + reach;
-            if (from < 0) from = 0;
-            if (to > n - 1) to = n - 1;
-            int64_t high = from, low = from;
-            for (int64_t i = from; i <= to; i++) {
-                if (band[i] > band[high]) high = i;
-                if (band[i] < band[low]) low = i;
-            }
-            if (pass == 0) {
-                ups[k] = band[high];
-                downs[k++] = -band[low];
-                continue;
-            }
-            double at = top_of_parabola(band, n, peaks->sign > 0 ? high : low);
-            if (k == 0 || at > peaks->position[k - 1]) peaks->position[k++] = at;
+    const int64_t reach = (int64_t)(REFINE_S * rate);
+    double *ups = high + most, *downs = low + most;
+    int64_t beats = 0;
+    for (int64_t c = 0; c < count; c++) {
+        if (!candidates[c].beat) continue;
+        int64_t from = candidates[c].at - reach, to = candidates[c].at + reach;
+        if (from < 0) from = 0;
+        if (to > n - 1) to = n - 1;
+        int64_t top = from, bottom = from;
+        for (int64_t i = from; i <= to; i++) {
+            if (band[i] > band[top]) top = i;
+            if (band[i] < band[bottom]) bottom = i;
         }
-        if (pass == 0) {
-            beats = k;
-            peaks->sign = beats ? (median(ups, beats) >= median(downs, beats) ? 1 : -1) : 0;
-        } else {
-            peaks->count = k;
-        }
+        high[beats] = (double)top;
+        low[beats] = (double)bottom;
+        ups[beats] = band[top];
+        downs[beats++] = -band[bottom];
+    }
+    peaks->sign = beats ? (vg__median(ups, beats) >= vg__median(downs, beats) ? 1 : -1) : 0;
+    for (int64_t k = 0; k < beats; k++) {
+        const double at = top_of_parabola(band, n, (int64_t)(peaks->sign > 0 ? high : low)[k]);
+        if (peaks->count == 0 || at > peaks->position[peaks->count - 1]) peaks->position[peaks->count++] = at;
     }
 }
 
-vg_status vg__rpeaks_first(const double *x, const double *band, int64_t n, double rate, vg_rpeaks *peaks)
+/* The first detector. */
+static vg_status find_first(const double *x, const double *band, int64_t n, double rate, vg_rpeaks *peaks)
 {
     vg_status status = VG_OK;
-    double *envelope = NULL, *scratch = NULL;
+    double *energy = NULL, *scratch = NULL;
     candidate *candidates = NULL;
     *peaks = (vg_rpeaks){0};
     if (n < 3) return VG_OK;
 
     int64_t apart = (int64_t)(APART_S * rate), width = (int64_t)(BLOCK_S * rate);
     int64_t most = n / apart + 2, blocks = n / width > 0 ? n / width : 1;
-    int64_t scratch_n = 2 * (most > blocks ? most : blocks);
-    envelope = malloc((size_t)n * sizeof *envelope);
+    int64_t scratch_n = 4 * (most > blocks ? most : blocks);
+    energy = malloc((size_t)n * sizeof *energy);
     candidates = malloc((size_t)most * sizeof *candidates);
     scratch = malloc((size_t)scratch_n * sizeof *scratch);
     peaks->position = malloc((size_t)most * sizeof *peaks->position);
-    if (!envelope || !candidates || !scratch || !peaks->position) {
+    if (!energy || !candidates || !scratch || !peaks->position) {
         status = vg_fail(VG_ERR_MEMORY, "no memory to find beats in %lld samples", (long long)n);
         goto out;
     }
-    make_envelope(band, n, (int64_t)(ENVELOPE_S * rate), envelope);
-    int64_t count = find_candidates(envelope, n, apart, rounding_floor(x, n), candidates);
-    set_typical(envelope, n, rate, candidates, count, scratch, scratch + scratch_n / 2, blocks);
+    const int64_t half = (int64_t)(ENVELOPE_S * rate) / 2;
+    const double unit = (double)(2 * half + 1), least = rounding_floor(x, n);
+    make_energy(band, n, half, energy);
+    int64_t count = find_candidates(energy, n, apart, least * least * unit, candidates);
+    for (int64_t c = 0; c < count; c++) candidates[c].height = sqrt(candidates[c].height / unit);
+    set_typical(energy, n, unit, rate, candidates, count, scratch, scratch + scratch_n / 2, blocks);
     choose_beats(candidates, count, rate);
     search_back(candidates, count, rate, scratch);
-    refine(band, n, rate, candidates, count, scratch, scratch + scratch_n / 2, peaks);
+    refine(band, n, rate, candidates, count, most, scratch, scratch + scratch_n / 2, peaks);
 out:
-    free(envelope);
+    free(energy);
     free(candidates);
     free(scratch);
     if (status != VG_OK) vg_rpeaks_free(peaks);
     return status;
 }
 
+vg_status vg__rpeaks_in_band(const double *x, double *band, int64_t n, double rate, vg_rpeaks *first,
+                             vg_rpeaks *second)
+{
+    vg_status status = VG_OK;
+    if (first) *first = (vg_rpeaks){0};
+    if (second) *second = (vg_rpeaks){0};
+    for (int64_t i = 0; i < n; i++) band[i] = fabs(band[i]) <= DBL_MAX ? band[i] : 0;
+    if (first) status = find_first(x, band, n, rate, first);
+    if (status == VG_OK && second) status = vg__rpeaks_elgendi(band, n, rate, second);
+    if (status != VG_OK && first) vg_rpeaks_free(first);
+    return status;
+}
+
 /* Either list may be NULL. */
 static vg_status detect(const double *x, int64_t n, double rate, vg_rpeaks *first, vg_rpeaks *second)
 {
+    vg_filter filter;
+    int64_t lost;
     if (first) *first = (vg_rpeaks){0};
     if (second) *second = (vg_rpeaks){0};
+    VG_TRY(vg__rpeaks_filter(rate, &filter));
     double *band = malloc((size_t)(n > 0 ? n : 1) * sizeof *band);
     if (!band) return vg_fail(VG_ERR_MEMORY, "no memory to find beats in %lld samples", (long long)n);
-    vg_status status = vg__rpeaks_band(x, n, rate, band);
-    if (status == VG_OK && first) status = vg__rpeaks_first(x, band, n, rate, first);
-    if (status == VG_OK && second) status = vg__rpeaks_elgendi(band, n, rate, second);
-    if (status != VG_OK && first) vg_rpeaks_free(first);
+    vg_filter_zero_phase_each(&(const vg_filter *){&filter}, 1, x, n, &band, &lost);
+    vg_status status = vg__rpeaks_in_band(x, band, n, rate, first, second);
     free(band);
     return status;
 }
@@ -303,7 +305,7 @@ vg_heart_rate vg_heart_rate_from_peaks(const vg_rpeaks *peaks, int64_t start, in
     double *sorted = seconds + n;
     for (int64_t i = 0; i < n; i++)
         sorted[i] = seconds[i] = (peaks->position[first + i + 1] - peaks->position[first + i]) / rate;
-    double middle = median(sorted, n), sum = 0, squares = 0, steps = 0;
+    double middle = vg__median(sorted, n), sum = 0, squares = 0, steps = 0;
     int used = 0, step_count = 0;
     for (int64_t i = 0; i < n; i++) {
         bool good = seconds[i] >= 0.3 && seconds[i] <= 2 && fabs(seconds[i] - middle) <= 0.3 * middle;

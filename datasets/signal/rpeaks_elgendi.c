@@ -46,15 +46,24 @@ vg_status vg__rpeaks_elgendi(const double *band, int64_t n, double rate, vg_rpea
     }
     sum[0] = 0; /* sum[i]: of the squares before sample i */
     for (int64_t i = 0; i < n; i++) sum[i + 1] = sum[i] + band[i] * band[i];
-    double level = 0;
-    for (int64_t i = 0; i <= n; i++) {
-        if (i % qrs == 0 && i < n) level = mean_around(sum, n, i, around); /* changes slowly */
-        bool inside =
-            i < n && level > 0 && mean_around(sum, n, i, qrs) > mean_around(sum, n, i, beat) + OFFSET * level;
-        if (inside && start < 0) start = i;
-        if (!inside && start >= 0) {
-            if (i - start >= qrs) take_block(band, start, i, apart, peaks);
-            start = -1;
+    for (int64_t block = 0; block <= n; block += qrs) {
+        const int64_t end = block + qrs < n + 1 ? block + qrs : n + 1;
+        const double level = block < n ? mean_around(sum, n, block, around) : 0; /* changes slowly */
+        const bool whole = block >= beat / 2 && end + beat / 2 < n; /* no mean is cut short by an end */
+        const double narrow = 1 / (double)(qrs / 2 * 2 + 1), wide = 1 / (double)(beat / 2 * 2 + 1);
+        for (int64_t i = block; i < end; i++) {
+            bool inside = false;
+            if (whole)
+                inside = (sum[i + qrs / 2 + 1] - sum[i - qrs / 2]) * narrow >
+                         (sum[i + beat / 2 + 1] - sum[i - beat / 2]) * wide + OFFSET * level;
+            else if (i < n)
+                inside = mean_around(sum, n, i, qrs) > mean_around(sum, n, i, beat) + OFFSET * level;
+            if (inside && level > 0) {
+                if (start < 0) start = i;
+            } else if (start >= 0) {
+                if (i - start >= qrs) take_block(band, start, i, apart, peaks);
+                start = -1;
+            }
         }
     }
     free(sum);

@@ -7,7 +7,7 @@
 
 #include "core/random.h"
 #include "datasets/signal/filter.h"
-#include "datasets/signal/quality.h"
+#include "datasets/signal/quality_own.h"
 #include "datasets/signal/resample.h"
 #include "datasets/signal/rpeaks.h"
 #include "tests/datasets/import_support.h"
@@ -222,6 +222,7 @@ static void test_quality(void **unused)
     vg_quality_options options = vg_quality_default_options();
     vg_quality q;
     uint8_t flags[6];
+    double sizes[6];
     double *x = malloc(N * sizeof *x);
     float *beats = import_beats(3, 300, N);
     for (int i = 0; i < N; i++) x[i] = (double)beats[i];
@@ -242,7 +243,7 @@ static void test_quality(void **unused)
     for (int i = 6000; i < 9000; i++) x[i] = fmin(x[i], 0.0);
     for (int i = 9000; i < 12000; i++) x[i] *= 0.01;
     for (int i = 12000; i < 15000; i++) x[i] *= 30;
-    vg_quality_windows(x, N, 300, &options, flags);
+    assert_ok(vg__quality_windows(x, N, 300, &options, flags, sizes));
     assert_int_equal(flags[0], VG_QUALITY_NAN);
     assert_int_equal(flags[1], VG_QUALITY_FLAT);
     assert_int_equal(flags[3] & VG_QUALITY_WEAK, VG_QUALITY_WEAK);
@@ -252,7 +253,7 @@ static void test_quality(void **unused)
     assert_true(q.bad >= 4 && q.nan == 1 && q.strong == 1 && q.index < 0.5);
 
     for (int i = 0; i < N; i++) x[i] = fmax(fmin(1.5 * (double)beats[i], 0.4), -0.4);
-    vg_quality_windows(x, N, 300, &options, flags);
+    assert_ok(vg__quality_windows(x, N, 300, &options, flags, sizes));
     for (int w = 0; w < 6; w++) assert_int_equal(flags[w], VG_QUALITY_CLIPPED);
 
     vg_random random = vg_random_make(support_seed(), 9, 9);

@@ -1,7 +1,7 @@
 /* The order of the steps, and why:
  *   1. Millivolt, so that the amplitude means something.
- *   2. Quality, before anything is smoothed away: a clipped or constant stretch is exact only in the raw
- * samples.
+ *   2. Quality, by the raw samples, before anything is smoothed away: a clipped or constant stretch is exact
+ * only there. Its filters and the band-pass run side by side, which takes the time of one.
  *   3. Band-pass at the recording's own rate, where its edges are farthest from half the rate, and before the
  *      resampler, so that baseline and mains are gone when it meets the ends and gaps.
  *   4. Resampling.
@@ -33,24 +33,58 @@ double vg__millivolt_per(const char *units)
 
 int64_t vg__samples_bytes(int64_t count)
 {
-    /* At most six arrays of doubles at once: the samples, then R peaks (two), the filter's and the quality's
-     * copy, or what the resampler keeps. */
+    /* At most six arrays of doubles at once: the samples, what three filters make of them, and one that finds
+     * beats or two that the resampler keeps. */
     return 6 * count * (int64_t)sizeof(double) + (int64_t)sizeof(vg__job);
 }
 
-/* Band-limits in place. The upper edge gives way to the recording's rate: at most 0.45 of it. */
-static vg_status band_limit(vg__job *job)
+/* The filters of a recording and what they make of it: those that the quality is measured by, and the
+ * band-pass of the options, if there is one. */
+enum { BAND = VG_QUALITY_FILTERS, MOST_FILTERS };
+typedef struct filtered {
+    vg_filter filter[MOST_FILTERS];
+    double *out[MOST_FILTERS]; /* [count]; NULL: not wanted, or not needed any more */
+} filtered;
+
+static void free_outs(filtered *all, int count)
+{
+    for (int i = 0; i < count; i++) {
+        free(all->out[i]);
+        all->out[i] = NULL;
+    }
+}
+
+/* The band-pass of the options. The upper edge gives way to the recording's rate: at most 0.45 of it. */
+static vg_status design_band(vg__job *job, vg_filter *filter, bool *wanted)
 {
     const vg_import_options *options = job->options;
     double high = options->high;
-    if (options->order == 0 || (options->low == 0 && high == 0)) return VG_OK;
+    *wanted = options->order > 0 && (options->low > 0 || high > 0);
+    if (!*wanted) return VG_OK;
     if (high > 0.45 * job->rate) high = job->limit = 0.45 * job->rate;
-    vg_filter filter;
     vg_filter_kind kind = options->low == 0 ? VG_FILTER_LOWPASS
                           : high == 0       ? VG_FILTER_HIGHPASS
                                             : VG_FILTER_BANDPASS;
-    VG_TRY(vg_filter_design(kind, options->order, options->low, high, job->rate, &filter));
-    return vg_filter_zero_phase(&filter, job->samples, job->count, NULL);
+    return vg_filter_design(kind, options->order, options->low, high, job->rate, filter);
+}
+
+/* Runs all filters over the samples in one go. */
+static vg_status run_filters(vg__job *job, filtered *all)
+{
+    const vg_filter *filters[MOST_FILTERS];
+    int64_t lost[MOST_FILTERS];
+    bool band;
+    VG_TRY(vg_quality_filters(job->rate, all->filter));
+    VG_TRY(design_band(job, &all->filter[BAND], &band));
+    for (int i = 0; i < BAND + band; i++) {
+        filters[i] = &all->filter[i];
+        all->out[i] = malloc((size_t)job->count * sizeof **all->out);
+        if (!all->out[i])
+            return vg_fail(VG_ERR_MEMORY, "%s: no memory to filter %lld samples", job->file,
+                           (long long)job->count);
+    }
+    vg_filter_zero_phase_each(filters, BAND + band, job->samples, job->count, all->out, lost);
+    return VG_OK;
 }
 
 enum { DROPPED_FOR = VG_QUALITY_FLAT | VG_QUALITY_WEAK | VG_QUALITY_STRONG };
@@ -120,22 +154,21 @@ static vg_status measure(vg__job *job, vg_rpeaks *peaks)
     return VG_OK;
 }
 
-/* Filters, resamples and blanks a recording that was found usable. An error of kind DATA excludes it. */
-static vg_status process(vg__job *job, const uint8_t *flags, double window_s)
+/* Resamples and blanks a recording that was found usable. An error of kind DATA excludes it. */
+static vg_status process(vg__job *job, const filtered *all, const uint8_t *flags, double window_s)
 {
     vg_status status = VG_OK;
     const vg_import_options *options = job->options;
+    const double *x = all->out[BAND] ? all->out[BAND] : job->samples;
     int64_t n = vg_resample_length(job->count, job->rate, options->rate);
-    double *wide = NULL;
-    float *stored = NULL;
-    VG_TRY_OUT(band_limit(job));
-    wide = malloc((size_t)(n + 1) * sizeof *wide);
-    stored = malloc((size_t)(n + 1) * sizeof *stored);
+    double *wide = malloc((size_t)(n + 1) * sizeof *wide);
+    float *stored = malloc((size_t)(n + 1) * sizeof *stored);
     if (!wide || !stored) {
         status = vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld samples", job->file, (long long)n);
         goto out;
     }
-    VG_TRY_OUT(vg_resample(job->samples, job->count, job->rate, options->rate, wide));
+    if (all->out[BAND]) VG_TRY_OUT(vg_filter_fits(&all->filter[BAND], job->samples, job->count));
+    VG_TRY_OUT(vg_resample(x, job->count, job->rate, options->rate, wide));
     double sign = job->quality.polarity < 0 && options->flip ? -1 : 1;
     for (int64_t i = 0; i < n; i++) stored[i] = (float)(sign * wide[i]);
     if (options->drop_bad && !job->overruled[0]) {
@@ -154,30 +187,31 @@ out:
 
 static vg_status judge_and_process(vg__job *job)
 {
+    vg_status status = VG_OK;
+    vg_rpeaks peaks = {0};
+    filtered all = {0};
     vg_quality_options options = vg_quality_default_options();
     int64_t windows = (int64_t)(job->seconds / options.window_s) + 1;
     uint8_t *flags = calloc((size_t)windows + 1, 1);
     if (!flags)
         return vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld windows", job->file, (long long)windows);
-    vg_quality_windows(job->samples, job->count, job->rate, &options, flags);
-    vg_rpeaks peaks = {0};
-    vg_status status =
-        vg_quality_measure_beats(job->samples, job->count, job->rate, &options, &job->quality, &peaks);
-    if (status == VG_ERR_DATA) { /* too little of it is finite to be filtered */
-        job->status = status;
-        snprintf(job->text, sizeof job->text, "no usable ECG: %.600s", vg_cause());
-        status = VG_OK;
-    } else if (status == VG_OK && !usable(job)) {
+    VG_TRY_OUT(run_filters(job, &all));
+    VG_TRY_OUT(vg_quality_measure_filtered(job->samples, all.out, job->count, job->rate, &options, flags,
+                                           &job->quality, &peaks));
+    free_outs(&all, VG_QUALITY_FILTERS);
+    if (!usable(job)) {
         job->status = VG_ERR_DATA;
-    } else if (status == VG_OK) {
-        status = process(job, flags, options.window_s);
-        if (status == VG_OK) status = measure(job, &peaks);
-        if (status == VG_ERR_DATA) {
-            job->status = status;
-            snprintf(job->text, sizeof job->text, "%s", vg_cause());
-            status = VG_OK;
-        }
+        goto out;
     }
+    status = process(job, &all, flags, options.window_s);
+    if (status == VG_OK) status = measure(job, &peaks);
+    if (status == VG_ERR_DATA) {
+        job->status = status;
+        snprintf(job->text, sizeof job->text, "%s", vg_cause());
+        status = VG_OK;
+    }
+out:
+    free_outs(&all, MOST_FILTERS);
     vg_rpeaks_free(&peaks);
     free(flags);
     return status;
