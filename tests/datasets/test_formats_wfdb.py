@@ -124,7 +124,7 @@ text = (TEMP / "w.hea").read_text().split(" ")
 (TEMP / "w.hea").write_text(" ".join(text[:-4] + [str(int(text[-4]) + 1)] + text[-3:]))
 imported("wfdb", TEMP / "w.hea", 250, warns="add up to checksum")
 (TEMP / "w.hea").write_text("w 1 250 300\nw_0.dat 516 200\n")
-refused("wfdb", TEMP / "w.hea", "line 2", "FLAC", "xform", "wfdb.wrsamp")
+refused("wfdb", TEMP / "w.hea", "w_0.dat: is not a FLAC file")
 
 if DATA:
     records = sorted(pathlib.Path(DATA, "mitdb").glob("*.hea"))

@@ -221,7 +221,7 @@ static void test_bad_headers(void **unused)
         {"bad 1 360 10\nbad.dat\n", "line 2: no format"},
         {"bad 1 360 10\nbad.dat sixteen\n", "line 2: \"sixteen\" is not a signal format"},
         {"bad 1 360 10\nbad.dat 17\n", "line 2: signal format 17 is not known"},
-        {"bad 1 360 10\nbad.dat 516\n", "line 2: signal format 516 is compressed with FLAC"},
+        {"bad 1 360 10\nbad.dat 516\n", "bad.dat: is not a FLAC file"},
         {"bad 1 360 10\nbad.dat 16x0\n", "0 samples in a frame cannot be"},
         {"bad 1 360 10\nbad.dat 16:-3\n", "is not a signal format"},
         {"bad 1 360 10\nbad.dat 16+\n", "is not a signal format"},

@@ -181,7 +181,9 @@ def make_wfdb():
     yield "open", wfdb(b"f 1 360\r\nf.dat 16\r\n", b"", bytes(33))
     yield "fixed", wfdb(b"f/4 1 250 18\ns 6\n~ 4\ns 6\n~ 2\n", b"s 1 250 6\nf.dat 16 200 16 0 0 0 0 II\n", bytes(12))
     yield "layout", wfdb(b"f/3 2 250 12\ns 0\ns 6\ns 6\n", b"s 2 250\nf.dat 212 200 12 0 0 0 0 II\n~ 0 200 0 0 0 0 0 V\n", bytes(9))
-    yield "flac", wfdb(b"f 1 250 6\nf.dat 516 200\n")
+    for name, line, count in (("w508", b"508", 3), ("one516", b"516", 1), ("flac4", b"516x4", 3), ("late", b"524+10", 2)):
+        packed = (HERE.parent / "datasets/wfdb_python" / (name + ".dat")).read_bytes()
+        yield "flac-" + name, wfdb(b"f %d 250 61\n" % count + b"f.dat %b 200(3)/mV 12 0 7 99 0 I\n" % line * count, b"", packed)
 
 
 def mat(choice, variables, packed=False, tail=b""):

@@ -60,6 +60,7 @@ CAGES = [
     (r"(cjson/)?cJSON\.h", r"core/\w+\.c", True),
     (r"curl/\w+\.h", r"core/download\.c", True),
     (r"openssl/\w+\.h", r"core/sha256\.c", True),
+    (r"FLAC/\w+\.h", r"datasets/import/formats/flac\.c", True),
     (r"soxr\.h", r"datasets/signal/\w+\.c", True),
     (r"zlib\.h", r"datasets/import/mat/stream\.c", True),
     (r"oneapi/dnnl/.*|dnnl\w*\.h", r"kernels/cpu/\w+\.[ch]", False),

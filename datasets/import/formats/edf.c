@@ -82,8 +82,10 @@ static vg_status read_channel(const vg__edf *e, const vg__edf_channel *c, int64_
         int64_t at = e->times ? llround(e->times[r] * rate) : end;
         if (at < end) at = end; /* rounding, and the little that a time may be early */
         for (; end < at && end < count; end++) x[end] = NAN;
-        for (int64_t k = 0; k < c->samples && end < count; k++, end++)
-            x[end] = c->physical_min + (vg__edf_sample(c->type, bytes + k * width) - c->digital_min) * scale;
+        const int64_t taken = c->samples < count - end ? c->samples : count - end;
+        vg__edf_samples(c->type, bytes, taken, x + end);
+        for (const int64_t stop = end + taken; end < stop; end++)
+            x[end] = c->physical_min + (x[end] - c->digital_min) * scale;
     }
     for (; end < count; end++) x[end] = NAN;
 out:

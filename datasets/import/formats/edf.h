@@ -66,9 +66,11 @@ VG_NODISCARD vg_status vg__edf_place_channel(vg__edf *edf, vg__edf_channel *chan
 /* A field of the header without the blanks around it. */
 void vg__edf_field(const unsigned char *at, int width, char text[VG__EDF_TEXT]);
 
-/* Bytes of a sample, 0 for an unknown type; and its value as stored. */
+/* Bytes of a sample, 0 for an unknown type; its value as stored; and the values of samples one after another.
+ */
 int vg__edf_width(vg__edf_type type);
 double vg__edf_sample(vg__edf_type type, const unsigned char *bytes);
+void vg__edf_samples(vg__edf_type type, const unsigned char *bytes, int64_t count, double *values);
 
 /* The times of a discontinuous file's records, from its annotations, into edf->times. */
 VG_NODISCARD vg_status vg__edf_read_times(vg__edf *edf);

@@ -6,75 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "datasets/import/formats/edf.h"
 
 static const int64_t MAX_RECORDS = 1000000000, MAX_SAMPLES = 100000000;
 
-/* ---- Samples ----------------------------------------------------------------------------------------- */
-
-int vg__edf_width(vg__edf_type type)
-{
-    switch (type) {
-    case VG__EDF_INT8:
-    case VG__EDF_UINT8:
-        return 1;
-    case VG__EDF_INT16:
-    case VG__EDF_UINT16:
-        return 2;
-    case VG__EDF_INT24:
-    case VG__EDF_UINT24:
-        return 3;
-    case VG__EDF_INT32:
-    case VG__EDF_UINT32:
-    case VG__EDF_FLOAT32:
-        return 4;
-    case VG__EDF_INT64:
-    case VG__EDF_UINT64:
-    case VG__EDF_FLOAT64:
-        return 8;
-    }
-    return 0;
-}
-
-double vg__edf_sample(vg__edf_type type, const unsigned char *b)
-{
-    const int width = vg__edf_width(type);
-    uint64_t value = 0;
-    for (int i = 0; i < width; i++) value |= (uint64_t)b[i] << (8 * i);
-    switch (type) {
-    case VG__EDF_FLOAT32: {
-        uint32_t bits = (uint32_t)value;
-        float number;
-        memcpy(&number, &bits, sizeof number);
-        return (double)number;
-    }
-    case VG__EDF_FLOAT64: {
-        double number;
-        memcpy(&number, &value, sizeof number);
-        return number;
-    }
-    case VG__EDF_UINT8:
-    case VG__EDF_UINT16:
-    case VG__EDF_UINT24:
-    case VG__EDF_UINT32:
-    case VG__EDF_UINT64:
-        return (double)value;
-    default: {
-        uint64_t sign = (uint64_t)1 << (8 * width - 1);
-        return value & sign ? -(double)((~value & (sign - 1)) + 1) : (double)value;
-    }
-    }
-}
-
 /* ---- Reading ----------------------------------------------------------------------------------------- */
 
+/* By itself, not through the stream: that would read more than is asked for, and throw it away again. */
 vg_status vg__edf_read(const vg__edf *e, int64_t offset, unsigned char *bytes, int64_t count)
 {
-    if (fseeko(e->file, offset, SEEK_SET) == 0 && fread(bytes, 1, (size_t)count, e->file) == (size_t)count)
-        return VG_OK;
-    return vg_fail(VG_ERR_IO, "%s: byte %lld: cannot be read: %s", e->path, (long long)offset,
-                   ferror(e->file) ? strerror(errno) : "the file ends there");
+    for (int64_t done = 0; done < count;) {
+        ssize_t got = pread(fileno(e->file), bytes + done, (size_t)(count - done), offset + done);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0)
+            return vg_fail(VG_ERR_IO, "%s: byte %lld: cannot be read: %s", e->path, (long long)offset,
+                           got < 0 ? strerror(errno) : "the file ends there");
+        done += got;
+    }
+    return VG_OK;
 }
 
 vg_status vg__edf_read_header(vg__edf *e)

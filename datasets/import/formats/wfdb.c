@@ -1,6 +1,6 @@
-/* WFDB: a text header (.hea) and signal files of every format that is not compressed, also inside MAT version
- * 4 containers (format 16 behind a header of 24 bytes); records of several segments become one recording a
- * lead, with gaps where a segment is missing or lacks the signal.
+/* WFDB: a text header (.hea) and signal files of every format, those packed with FLAC too, also inside MAT
+ * version 4 containers (format 16 behind a header of 24 bytes); records of several segments become one
+ * recording a lead, with gaps where a segment is missing or lacks the signal.
  *
  * Why not libbiosig, which reads WFDB too: its errors name neither the header's line nor the sizes expected
  * and found, and in a trial with version 2.5.0 a record whose signal file was cut short ended in a
@@ -346,9 +346,8 @@ out:
 extern const vg__importer vg__importer_wfdb;
 const vg__importer vg__importer_wfdb = {
     .name = "wfdb",
-    .reads = "WFDB records: .hea with signal files of every format but FLAC, also in MAT version 4 files; "
-             "records of "
-             "several segments",
+    .reads = "WFDB records: .hea with signal files of every format, FLAC too, also in MAT version 4 files; "
+             "records of several segments",
     .version = "2",
     .import = import_wfdb,
 };

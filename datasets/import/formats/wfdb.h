@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/status.h"
+#include "datasets/import/formats/flac.h"
 
 enum { VG__WFDB_MAX_SIGNALS = 256, VG__WFDB_MAX_SEGMENTS = 100000, VG__WFDB_MAX_PER_FRAME = 10000 };
 
@@ -39,7 +40,8 @@ typedef struct vg__wfdb_header {
     int signals, segments;
     vg__wfdb_signal *signal;   /* [signals]; NULL in a record of several segments */
     vg__wfdb_segment *segment; /* [segments]; NULL in an ordinary record */
-    char *bytes;               /* of the signal file that was read last ... */
+    char *bytes;               /* of the signal file that was read last, or what FLAC packed ... */
+    vg__flac flac;             /* ... in it; ... */
     int loaded;                /* ... in which this signal is the first, counted from 1; 0: none */
 } vg__wfdb_header;
 
@@ -58,12 +60,18 @@ VG_NODISCARD vg_status vg__wfdb_beside(const vg__wfdb_header *header, int line, 
 /* Whether samples of this format can be read. */
 bool vg__wfdb_known_format(int format);
 
-/* How many bytes so many samples take, and how many samples are in so many bytes. */
+/* Of a format that is packed with FLAC the most bits a sample may have, of others 0. */
+int vg__wfdb_flac_bits(int format);
+
+/* How many bytes so many samples take, and how many samples are in so many bytes; for formats without FLAC.
+ */
 int64_t vg__wfdb_bytes(int format, int64_t samples);
 int64_t vg__wfdb_samples(int format, int64_t bytes);
 
-/* Sample `index` as it is stored; of format 8 the difference to the signal's previous one. */
-int64_t vg__wfdb_sample(int format, const unsigned char *bytes, int64_t index);
+/* The samples first, first + step, first + 2 * step and so on, `count` of them, as they are stored (of format
+ * 8 the differences), into out[0], out[apart] and so on; for formats without FLAC. */
+void vg__wfdb_decode(int format, const unsigned char *bytes, int64_t first, int64_t step, int64_t count,
+                     int32_t *out, int64_t apart);
 
 /* The value that stands for a missing sample; INT64_MIN where the format has none. */
 int64_t vg__wfdb_missing(int format);
@@ -85,5 +93,8 @@ typedef struct vg__wfdb_sums {
  * vg__wfdb_check() gave; the signal's format is not 0. */
 VG_NODISCARD vg_status vg__wfdb_read(vg__wfdb_header *header, int signal, int64_t frames, double *out,
                                      vg__wfdb_sums *sums);
+
+/* Frees what vg__wfdb_read() keeps of the signal file for the next signal; the header's free does, too. */
+void vg__wfdb_unload(vg__wfdb_header *header);
 
 #endif

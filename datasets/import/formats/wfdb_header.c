@@ -110,17 +110,11 @@ static vg_status read_format(const vg__wfdb_header *h, vg__wfdb_signal *s, const
     int64_t format, extra;
     if (!take_integer(&p, &format) || (*p && !strchr("x:+", *p)))
         return vg_fail(VG_ERR_FORMAT, "%s: line %d: \"%s\" is not a signal format", h->path, s->line, word);
-    if (format == 508 || format == 516 || format == 524)
-        return vg_fail(VG_ERR_UNSUPPORTED,
-                       "%s: line %d: signal format %lld is compressed with FLAC, which is not read here; "
-                       "rewrite the record in format 16 or 24 first: with the WFDB software \"xform\", or in "
-                       "Python wfdb.rdrecord(physical=False) and wfdb.wrsamp(fmt=[\"16\", ...])",
-                       h->path, s->line, (long long)format);
     if (format != 0 && (format < 0 || format > 1000 || !vg__wfdb_known_format((int)format)))
         return vg_fail(
             VG_ERR_UNSUPPORTED,
-            "%s: line %d: signal format %lld is not known (8, 16, 24, 32, 61, 80, 160, 212, 310 and "
-            "311 can be read)",
+            "%s: line %d: signal format %lld is not known (8, 16, 24, 32, 61, 80, 160, 212, 310, 311, "
+            "508, 516 and 524 can be read)",
             h->path, s->line, (long long)format);
     s->format = (int)format;
     while (*p) {
@@ -268,10 +262,9 @@ vg_status vg__wfdb_header_read(const char *path, vg__wfdb_header *h)
 
 void vg__wfdb_header_free(vg__wfdb_header *h)
 {
+    vg__wfdb_unload(h);
     free(h->signal);
     free(h->segment);
-    free(h->bytes);
-    h->bytes = NULL;
     h->signal = NULL;
     h->segment = NULL;
 }

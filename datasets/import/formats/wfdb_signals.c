@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "datasets/import/pipeline/files.h"
 #include "datasets/import/formats/wfdb.h"
+#include "datasets/import/pipeline/files.h"
 
 enum { MAT_HEADER = 20 /* five 32-bit integers before the variable's name */ };
 static const int64_t MAX_FILE_BYTES = (int64_t)1 << 34;
@@ -65,6 +65,34 @@ static vg_status check_mat(const vg__wfdb_header *h, const vg__wfdb_signal *s, c
     return VG_OK;
 }
 
+/* A FLAC file has one channel for each signal, and all have the same rate. */
+static vg_status check_flac(const vg__wfdb_header *h, const group *g, const char *path, int64_t size,
+                            int64_t *held)
+{
+    const vg__wfdb_signal *s = &h->signal[g->first];
+    vg__flac_info info;
+    for (int k = g->first; k < g->first + g->count; k++)
+        if (h->signal[k].per_frame != s->per_frame)
+            return vg_fail(VG_ERR_FORMAT,
+                           "%s: line %d: the signals of the FLAC file %s differ in samples a frame", h->path,
+                           h->signal[k].line, s->file);
+    VG_TRY(vg__flac_read_info(path, size, &info));
+    if (info.channels != g->count || info.bits > vg__wfdb_flac_bits(s->format))
+        return vg_fail(VG_ERR_FORMAT,
+                       "%s: has %d channels of %d bits, where %s says %d signals of format %d, which has %d "
+                       "bits",
+                       path, info.channels, info.bits, h->path, g->count, s->format,
+                       vg__wfdb_flac_bits(s->format));
+    if (info.samples == 0 && h->frames == 0)
+        return vg_fail(VG_ERR_FORMAT, "%s: says as little as %s how many samples there are", path, h->path);
+    *held = info.samples > s->skip ? (info.samples - s->skip) / s->per_frame : 0;
+    if (info.samples == 0 && h->frames <= (info.most_samples - s->skip) / s->per_frame) *held = h->frames;
+    if (*held < h->frames)
+        return vg_fail(VG_ERR_FORMAT, "%s: holds %lld samples of each signal, but %s promises %lld", path,
+                       (long long)(*held * s->per_frame), h->path, (long long)(h->frames * s->per_frame));
+    return VG_OK;
+}
+
 /* The frames that a group's file holds, after every check of its size. */
 static vg_status check_group(const vg__wfdb_header *h, const group *g, int64_t *held)
 {
@@ -78,8 +106,9 @@ static vg_status check_group(const vg__wfdb_header *h, const group *g, int64_t *
                        strerror(errno));
     if (!S_ISREG(info.st_mode))
         return vg_fail(VG_ERR_IO, "%s: line %d: the signal file: %s: is not a file", h->path, s->line, path);
-    VG_TRY(check_mat(h, s, path));
     int64_t size = info.st_size;
+    if (vg__wfdb_flac_bits(s->format)) return check_flac(h, g, path, size, held);
+    VG_TRY(check_mat(h, s, path));
     *held = size > s->skip ? vg__wfdb_samples(s->format, size - s->skip) / g->per_frame : 0;
     if (h->frames > 0 && *held < h->frames)
         return vg_fail(VG_ERR_FORMAT,
@@ -120,17 +149,20 @@ static vg_status place_of(const vg__wfdb_header *h, int signal, group *g, int64_
     return VG_OK;
 }
 
-/* The group's file in h->bytes, and that it still holds what was found before. */
+/* The group's file in h->bytes, or unpacked in h->flac, and that it still holds what was found before. */
 static vg_status load(vg__wfdb_header *h, const group *g, int64_t frames)
 {
     const vg__wfdb_signal *s = &h->signal[g->first];
     char path[4096];
     int64_t size;
     if (h->loaded == g->first + 1) return VG_OK;
-    free(h->bytes);
-    h->bytes = NULL;
-    h->loaded = 0;
+    vg__wfdb_unload(h);
     VG_TRY(vg__wfdb_beside(h, s->line, s->file, "", path, sizeof path));
+    if (vg__wfdb_flac_bits(s->format)) {
+        VG_TRY(vg__flac_read(path, g->count, s->skip, frames * s->per_frame, &h->flac));
+        h->loaded = g->first + 1;
+        return VG_OK;
+    }
     vg_status status = vg__file_read(path, MAX_FILE_BYTES, &h->bytes, &size);
     if (status != VG_OK) return vg_context(status, "%s: line %d: the signal file", h->path, s->line);
     int64_t held = size > s->skip ? vg__wfdb_samples(s->format, size - s->skip) / g->per_frame : 0;
@@ -141,28 +173,93 @@ static vg_status load(vg__wfdb_header *h, const group *g, int64_t frames)
     return VG_OK;
 }
 
+void vg__wfdb_unload(vg__wfdb_header *h)
+{
+    free(h->bytes);
+    vg__flac_free(&h->flac);
+    h->bytes = NULL;
+    h->loaded = 0;
+}
+
+/* A signal's samples of `frames` frames from `frame` on, as they are stored, into out[frames * per_frame]. */
+static void decode(const vg__wfdb_header *h, const vg__wfdb_signal *s, const group *g, int64_t offset,
+                   int64_t frame, int64_t frames, int32_t *out)
+{
+    const int64_t first = frame * g->per_frame + offset, each = s->per_frame;
+    if (vg__wfdb_flac_bits(s->format)) {
+        vg__flac_samples(&h->flac, (int)(offset / each), frame * each, frames * each, out);
+        return;
+    }
+    const unsigned char *bytes = (const unsigned char *)h->bytes + s->skip;
+    if (each == g->per_frame)
+        vg__wfdb_decode(s->format, bytes, first, 1, frames * each, out, 1);
+    else if (each < frames)
+        for (int64_t k = 0; k < each; k++)
+            vg__wfdb_decode(s->format, bytes, first + k, g->per_frame, frames, out + k, each);
+    else
+        for (int64_t k = 0; k < frames; k++)
+            vg__wfdb_decode(s->format, bytes, first + k * g->per_frame, 1, each, out + k * each, 1);
+}
+
+/* Stored values into physical units, and their sum. Missing ones come last, since most blocks have none and
+ * only a loop without a choice becomes vectors. */
+static unsigned scale(const vg__wfdb_signal *s, const int32_t *values, int64_t count, double *out)
+{
+    const int32_t missing = (int32_t)vg__wfdb_missing(s->format);
+    const double baseline = (double)s->baseline, gain = s->gain;
+    unsigned sum = 0, gaps = 0;
+    for (int64_t i = 0; i < count; i++) {
+        sum += (unsigned)values[i];
+        gaps += values[i] == missing;
+    }
+    for (int64_t i = 0; i < count; i++) out[i] = ((double)values[i] - baseline) / gain;
+    for (int64_t i = 0; i < count && gaps > 0; i++)
+        if (values[i] == missing) out[i] = NAN;
+    return sum;
+}
+
+/* The same for format 8, whose values are differences; none is missing, and what is not possible wraps round.
+ */
+static unsigned scale_sums(const vg__wfdb_signal *s, const int32_t *values, int64_t count, uint64_t *value,
+                           double *out)
+{
+    unsigned sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        *value += (uint64_t)values[i];
+        sum += (unsigned)*value;
+        out[i] = ((double)(int64_t)*value - (double)s->baseline) / s->gain;
+    }
+    return sum;
+}
+
 vg_status vg__wfdb_read(vg__wfdb_header *h, int signal, int64_t frames, double *out, vg__wfdb_sums *sums)
 {
+    /* At most so many samples at once: they stay in the processor's first cache. */
+    enum { BLOCK = 2048, MOST = VG__WFDB_MAX_PER_FRAME > BLOCK ? VG__WFDB_MAX_PER_FRAME : BLOCK };
+    int32_t values[MOST];
+    double physical[MOST];
     const vg__wfdb_signal *s = &h->signal[signal];
     group g;
     int64_t offset;
     VG_TRY(place_of(h, signal, &g, &offset));
     VG_TRY(load(h, &g, frames));
-    const unsigned char *bytes = (const unsigned char *)h->bytes + s->skip;
-    const int64_t missing = vg__wfdb_missing(s->format), count = frames * s->per_frame,
-                  lead_in = s->skew < frames ? s->skew * s->per_frame : count;
-    const double baseline = (double)s->baseline;
-    uint64_t previous = (uint64_t)s->initial; /* of format 8; what is not possible wraps round */
+    const int64_t each = s->per_frame, count = frames * each,
+                  lead_in = s->skew < frames ? s->skew * each : count;
+    uint64_t value = (uint64_t)s->initial; /* of format 8 */
     *sums = (vg__wfdb_sums){0};
-    for (int64_t frame = 0, i = 0; frame < frames; frame++) {
-        for (int64_t k = 0; k < s->per_frame; k++, i++) {
-            int64_t value = vg__wfdb_sample(s->format, bytes, frame * g.per_frame + offset + k);
-            if (s->format == 8) value = (int64_t)(previous += (uint64_t)value);
-            if (i == 0) sums->first = value;
-            sums->checksum += (unsigned)value;
-            if (i >= lead_in)
-                out[i - lead_in] = value == missing ? NAN : ((double)value - baseline) / s->gain;
-        }
+    for (int64_t frame = 0, step; frame < frames; frame += step) {
+        const int64_t at = frame * each - lead_in;
+        step = each < BLOCK ? BLOCK / each : 1;
+        if (step > frames - frame) step = frames - frame;
+        decode(h, s, &g, offset, frame, step, values);
+        /* Samples before the record's first are summed up, but not kept. */
+        double *x = at < 0 ? physical : out + at;
+        uint64_t before = value;
+        sums->checksum +=
+            s->format == 8 ? scale_sums(s, values, step * each, &value, x) : scale(s, values, step * each, x);
+        if (frame == 0) sums->first = s->format == 8 ? (int64_t)(before + (uint64_t)values[0]) : values[0];
+        if (at < 0 && at + step * each > 0)
+            memcpy(out, physical - at, (size_t)(at + step * each) * sizeof *out);
     }
     for (int64_t i = count - lead_in; i < count; i++) out[i] = NAN;
     sums->checksum &= 0xffff;
