@@ -243,7 +243,10 @@ vg_status vg_check_create(vg_store *const *stores, int count, double min_quality
         status = vg_fail(VG_ERR_MEMORY, "no memory to check %lld recordings", (long long)recordings);
         goto out;
     }
-    for (int i = 0; i < count; i++) VG_TRY_OUT(check_store(check, i));
+    for (int i = 0; i < count; i++) {
+        VG_TRY_OUT(vg_store_verify(stores[i])); /* strips are read in parts, which nothing vouches for */
+        VG_TRY_OUT(check_store(check, i));
+    }
     qsort(check->line, (size_t)check->count, sizeof *check->line, by_badness);
     status = find_changes(check);
 out:

@@ -27,8 +27,8 @@ typedef struct vg_corpus_options {
     double clipped_share; /* a segment is clipped when more than this share of its samples lies in runs of
                              three or more equal samples at its largest or smallest value */
     const char *lead;     /* only recordings of this lead; NULL = all */
-    int64_t memory_bytes; /* samples that take more are not held in memory but mapped from a plain copy of the
-                             store, made once (plain.h); 0: half of the machine's */
+    int64_t memory_bytes; /* samples that take more are not held in memory but mapped from their stores; 0:
+                             half of the machine's */
 } vg_corpus_options;
 
 /* 10 s, no overlap, flat below 0.001, clipped above 0.05, all leads. */

@@ -261,7 +261,7 @@ vg_status vg__corpus_load(vg_corpus *corpus, const char *const *paths)
     VG_TRY_OUT(number_people(corpus, subject_keys, trial_keys));
     VG_TRY_OUT(collect_ratings(corpus));
     VG_TRY_OUT(fill_ratings(corpus, index_in_store));
-    VG_TRY_OUT(vg__corpus_load_samples(corpus, index_in_store, paths));
+    VG_TRY_OUT(vg__corpus_load_samples(corpus, index_in_store));
     VG_TRY_OUT(warn_of_copies(corpus, paths));
 out:
     for (int64_t i = 0; subject_keys && i < most; i++) free(subject_keys[i]);

@@ -19,7 +19,7 @@ vg_status vg__corpus_load(vg_corpus *corpus, const char *const *paths);
 
 /* corpus_signal.c: fills signal, by recordings that know their place in the store; a mapped signal has them
  * at other offsets. */
-vg_status vg__corpus_load_samples(vg_corpus *corpus, const int64_t *index_in_store, const char *const *paths);
+vg_status vg__corpus_load_samples(vg_corpus *corpus, const int64_t *index_in_store);
 void vg__corpus_samples_at_random(const vg_corpus *corpus);
 void vg__corpus_free_samples(vg_corpus *corpus);
 

@@ -1,5 +1,5 @@
-/* The corpus' samples: in memory, or, where they are too many for it, plain files mapped one behind the
- * other. */
+/* The corpus' samples: in memory, or, where they are too many for it, the stores mapped one behind the other.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 #include "core/log.h"
 #include "datasets/corpus_own.h"
-#include "datasets/plain.h"
+#include "datasets/store_signal.h"
 
 /* A limit that a control group sets, in bytes; INT64_MAX: none. */
 static int64_t group_limit(const char *path)
@@ -34,98 +34,60 @@ int64_t vg_machine_memory(void)
     return bytes;
 }
 
-static bool matches(const vg_corpus *corpus, int64_t i)
-{
-    const vg_corpus_recording *recording = &corpus->recordings[i];
-    return vg_fingerprint(corpus->signal + recording->offset, recording->length) == recording->fingerprint;
-}
-
-static vg_status damaged(const vg_corpus *corpus, int64_t i, const int64_t *index_in_store,
-                         const char *const *paths)
-{
-    const vg_corpus_recording *recording = &corpus->recordings[i];
-    return vg_fail(VG_ERR_FORMAT,
-                   "%s: recording %" PRId64
-                   " (%s) does not have its fingerprint: the file is damaged; import it again",
-                   paths[recording->store], index_in_store[i], recording->source);
-}
-
-static vg_status load_into_memory(vg_corpus *corpus, const int64_t *index_in_store, const char *const *paths)
+/* Reading compares each recording with its fingerprint. */
+static vg_status load_into_memory(vg_corpus *corpus, const int64_t *index_in_store)
 {
     corpus->signal = malloc((size_t)corpus->sample_count * sizeof(float));
     if (!corpus->signal)
         return vg_fail(
             VG_ERR_MEMORY,
             "the signal of the corpus needs %.0f MiB; name fewer stores, or set data.memory_gib to "
-            "less, so that it is mapped from a file",
+            "less, so that it is mapped from its files",
             (double)corpus->sample_count * sizeof(float) / 1048576);
     for (int64_t i = 0; i < corpus->recording_count; i++) {
         const vg_corpus_recording *recording = &corpus->recordings[i];
         VG_TRY(vg_store_read(corpus->own->stores[recording->store], index_in_store[i], 0, recording->length,
                              corpus->signal + recording->offset));
-        if (!matches(corpus, i)) return damaged(corpus, i, index_in_store, paths);
     }
     return VG_OK;
 }
 
-/* Puts a store's copy into its place among the others. */
-static vg_status map_store(vg_corpus *corpus, int store, int64_t first, bool *fresh)
-{
-    vg__plain plain;
-    vg_store *from = corpus->own->stores[store];
-    size_t bytes = (size_t)vg__plain_samples(from) * sizeof(float);
-    VG_TRY(vg__plain_open(from, &plain));
-    vg_status status = VG_OK;
-    if (mmap(corpus->signal + first, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, plain.file, VG__PLAIN_BLOCK) ==
-        MAP_FAILED)
-        status = vg_fail(VG_ERR_MEMORY, "%s: cannot be mapped into memory", plain.path);
-    *fresh = plain.fresh;
-    vg__plain_close(&plain);
-    return status;
-}
+/* A store of a mapped corpus: its addresses, and its first sample in them. */
+struct mapped {
+    int64_t start, first;
+};
 
-/* After a recording was found other than its fingerprint: away with the copy, and another. */
-static vg_status map_again(vg_corpus *corpus, int store, int64_t first)
+/* Recordings of a mapped corpus stand where they do in their store. */
+static vg_status map_stores(vg_corpus *corpus, const int64_t *index_in_store, const struct mapped *mapped)
 {
-    vg__plain plain;
-    bool fresh;
-    VG_TRY(vg__plain_open(corpus->own->stores[store], &plain));
-    vg_warn("%s: does not hold what the store holds; it is made again", plain.path);
-    vg__plain_remove(&plain);
-    vg__plain_close(&plain);
-    return map_store(corpus, store, first, &fresh);
-}
-
-/* Compares all recordings with their fingerprints, which reads every sample once. */
-static vg_status verify_mapped(vg_corpus *corpus, const int64_t *index_in_store, const char *const *paths,
-                               const int64_t *first, bool *fresh)
-{
+    vg_store *const *stores = corpus->own->stores;
+    for (int s = 0; s < corpus->own->store_count; s++)
+        VG_TRY(vg__store_map(stores[s], corpus->signal + mapped[s].start));
+    posix_madvise(corpus->signal, (size_t)corpus->sample_count * sizeof(float), POSIX_MADV_SEQUENTIAL);
     for (int64_t i = 0; i < corpus->recording_count; i++) {
-        int store = corpus->recordings[i].store;
-        if (matches(corpus, i)) continue;
-        if (fresh[store]) return damaged(corpus, i, index_in_store, paths);
-        VG_TRY(map_again(corpus, store, first[store]));
-        fresh[store] = true;
-        while (i >= 0 && corpus->recordings[i].store == store) i--; /* once more from the store's first */
+        vg_corpus_recording *recording = &corpus->recordings[i];
+        vg_store *store = stores[recording->store];
+        recording->offset =
+            mapped[recording->store].first + vg_store_recording(store, index_in_store[i])->offset;
+        VG_TRY(vg__store_compare(store, index_in_store[i], corpus->signal + recording->offset));
     }
     return VG_OK;
 }
 
-static vg_status load_mapped(vg_corpus *corpus, const int64_t *index_in_store, const char *const *paths)
+static vg_status load_mapped(vg_corpus *corpus, const int64_t *index_in_store)
 {
-    vg_status status = VG_OK;
     const int stores = corpus->own->store_count;
     int64_t total = 0;
-    int64_t *first = calloc((size_t)stores, sizeof *first);
-    bool *fresh = calloc((size_t)stores, sizeof *fresh);
-    if (!first || !fresh) {
-        status = vg_fail(VG_ERR_MEMORY, "a corpus of %d stores", stores);
-        goto out;
-    }
+    struct mapped *mapped = calloc((size_t)stores, sizeof *mapped);
+    if (!mapped) return vg_fail(VG_ERR_MEMORY, "a corpus of %d stores", stores);
     for (int s = 0; s < stores; s++) {
-        first[s] = total;
-        total += vg__plain_samples(corpus->own->stores[s]);
+        int64_t samples;
+        mapped[s].start = total;
+        vg__store_mapping(corpus->own->stores[s], &mapped[s].first, &samples);
+        mapped[s].first += total;
+        total += samples;
     }
+    vg_status status = VG_OK;
     void *place = mmap(NULL, (size_t)total * sizeof(float), PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (place == MAP_FAILED) {
@@ -135,33 +97,23 @@ static vg_status load_mapped(vg_corpus *corpus, const int64_t *index_in_store, c
     corpus->signal = place;
     corpus->sample_count = total;
     corpus->mapped = true;
-    for (int s = 0; s < stores; s++) VG_TRY_OUT(map_store(corpus, s, first[s], &fresh[s]));
-    for (int64_t i = 0; i < corpus->recording_count; i++) {
-        vg_corpus_recording *recording = &corpus->recordings[i];
-        recording->offset =
-            first[recording->store] +
-            vg_store_recording(corpus->own->stores[recording->store], index_in_store[i])->offset;
-    }
-    posix_madvise(place, (size_t)total * sizeof(float), POSIX_MADV_SEQUENTIAL);
-    status = verify_mapped(corpus, index_in_store, paths, first, fresh);
+    status = map_stores(corpus, index_in_store, mapped);
 out:
-    free(first);
-    free(fresh);
+    free(mapped);
     return status;
 }
 
-vg_status vg__corpus_load_samples(vg_corpus *corpus, const int64_t *index_in_store, const char *const *paths)
+vg_status vg__corpus_load_samples(vg_corpus *corpus, const int64_t *index_in_store)
 {
     const double bytes = (double)corpus->sample_count * sizeof(float);
     int64_t limit = corpus->options.memory_bytes ? corpus->options.memory_bytes : vg_machine_memory() / 2;
     if (corpus->sample_count > INT64_MAX / 8)
         return vg_fail(VG_ERR_MEMORY, "%" PRId64 " samples do not fit into memory", corpus->sample_count);
-    if (!(bytes > (double)limit)) return load_into_memory(corpus, index_in_store, paths);
+    if (!(bytes > (double)limit)) return load_into_memory(corpus, index_in_store);
     vg_info("data: %.0f MiB of samples are more than the %.0f MiB meant for them (data.memory_gib), so they "
-            "are mapped "
-            "from files",
+            "are mapped from their files",
             bytes / (1 << 20), (double)limit / (1 << 20));
-    return load_mapped(corpus, index_in_store, paths);
+    return load_mapped(corpus, index_in_store);
 }
 
 /* From here on segments are read here and there, and what lies around one is of no use. */

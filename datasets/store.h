@@ -1,12 +1,14 @@
 /* The store: the one file format that training reads. Import once, train many times.
  *
- * A store is an HDF5 file with one long signal (float32, physical units), a table of recordings, ratings,
- * exclusions with their reasons, and the preprocessing and provenance as attributes; README.md lists every
- * dataset of it. A store is written once, beside its final name, and renamed when complete; it is never
- * changed afterwards. Samples are stored unnormalised: normalisation is the experiment's choice (corpus.h).
+ * A store is an HDF5 file with one long signal (float32, physical units, one unbroken run that can be
+ * mapped), a table of recordings, ratings, exclusions with their reasons, and the preprocessing and
+ * provenance as attributes; README.md lists every dataset of it. A store is written once, beside its final
+ * name, and renamed when complete; it is never changed afterwards. Samples are stored unnormalised:
+ * normalisation is the experiment's choice (corpus.h).
  *
- * HDF5 is not thread-safe; every function here takes one process-wide lock, so calls from several threads
- * are correct but take turns. One writer or reader object must not be used by two threads at a time. */
+ * HDF5 is not thread-safe; every function here that needs it takes one process-wide lock, so calls from
+ * several threads are correct but take turns. One writer or reader object must not be used by two threads at
+ * a time. */
 #ifndef VAGUS_DATASETS_STORE_H
 #define VAGUS_DATASETS_STORE_H
 
@@ -22,7 +24,7 @@ extern "C" {
 
 /* Written as attributes `format` and `version`; a reader refuses every other version. */
 #define VG_STORE_FORMAT  "vagus-ecg-store"
-#define VG_STORE_VERSION 1
+#define VG_STORE_VERSION 2
 
 /* Limits that a reader enforces, so that a file cannot ask for unreasonable memory by a small lie. */
 enum { VG_STORE_MAX_TEXT = 4096, VG_STORE_MAX_RATINGS = 256 };
@@ -161,12 +163,11 @@ VG_API const char *vg_store_note(const vg_store *store, const char *key);
 VG_API int vg_store_note_count(const vg_store *store);
 VG_API const char *vg_store_note_key(const vg_store *store, int index);
 
-/* Reads `count` samples of a recording from its sample `start`. The range must lie inside (ERR_SHAPE). */
+/* Reads `count` samples of a recording from its sample `start`. The range must lie inside (ERR_SHAPE). A
+ * whole recording is compared with its fingerprint (ERR_FORMAT); of a part nobody can say whether it is as it
+ * was. */
 VG_NODISCARD VG_API vg_status vg_store_read(vg_store *store, int64_t index, int64_t start, int64_t count,
                                             float *out);
-
-/* Reads the entire signal, vg_store_sample_count() samples; recording i begins at its offset. */
-VG_NODISCARD VG_API vg_status vg_store_read_all(vg_store *store, float *out);
 
 /* Reads every recording and compares its fingerprint: ERR_FORMAT names the first that does not match. */
 VG_NODISCARD VG_API vg_status vg_store_verify(vg_store *store);

@@ -16,8 +16,10 @@
 #define VG_RECORDING_TEXTS(X) X(subject) X(session) X(trial) X(stimulus) X(lead) X(source)
 #define VG_EXCLUSION_TEXTS(X) X(source) X(subject) X(reason)
 
-/* Samples in a chunk of /signal: 256 KiB, below HDF5's default chunk cache of 1 MiB. */
-enum { VG_STORE_CHUNK = 65536 };
+/* The byte of the file at which the samples begin. They lie there one after another as little-endian float32.
+ */
+enum { VG_STORE_SIGNAL = 4096 };
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "samples are used as they lie in the file");
 
 /* ERR_CONFIG with the field's name when `info` cannot be right; `name` is the file, for the message. */
 vg_status vg__store_info_check(const vg_store_info *info, const char *name);

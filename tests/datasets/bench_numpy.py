@@ -3,7 +3,7 @@
 each lead as the import does by default, and writes one .npy each. No quality check, no exclusions, no compression, no
 fingerprints. With `judged` as fourth word it also does what else the import does, in the shortest way NumPy has: looks
 for flat, clipped and weak windows, finds beats by two detectors, compares them with the average beat, takes a spectrum,
-and writes one compressed HDF5 file. bench_numpy.py FORMAT FOLDER OUT [judged] prints one JSON object; the time begins
+and writes one HDF5 file, which is not compressed, as the store's samples are not. bench_numpy.py FORMAT FOLDER OUT [judged] prints one JSON object; the time begins
 after SciPy was loaded."""
 import json
 import pathlib
@@ -113,7 +113,7 @@ def main(kind, folder, out, judged=False):
         sos = butter(ORDER, [LOW, min(HIGH, 0.45 * rate)], "bandpass", fs=rate, output="sos")
         y = resample_poly(sosfiltfilt(sos, x), RATE, int(rate)).astype(np.float32)
         if judged:
-            store.create_dataset(name, data=y, chunks=(min(65536, y.size),), shuffle=True, compression=1, fletcher32=True)
+            store.create_dataset(name, data=y)
         else:
             np.save(pathlib.Path(out) / f"{name}.npy", y)
         samples, stored, recordings = samples + x.size, stored + y.size, recordings + 1

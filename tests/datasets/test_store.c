@@ -176,8 +176,7 @@ static void test_round_trip(void **state)
     assert_int_equal(vg_store_sample_count(store), 1 + 70000 + 4097);
     assert_int_equal(vg_store_rating_count(store), RATINGS);
     assert_string_equal(vg_store_rating_name(store, 1), "valence");
-    float *all = calloc((size_t)vg_store_sample_count(store), sizeof *all);
-    assert_ok(vg_store_read_all(store, all));
+    int64_t offset = 0;
     for (int i = 0; i < RECORDINGS; i++) {
         const vg_recording *got = vg_store_recording(store, i), *put = &recordings[i];
         expect_text(got->subject, put->subject);
@@ -188,10 +187,14 @@ static void test_round_trip(void **state)
         expect_text(got->source, put->source);
         assert_int_equal(got->length, lengths[i]);
         for (int r = 0; r < RATINGS; r++) expect_same_number(vg_store_ratings(store, i)[r], ratings[i][r]);
-        float *samples = wave(lengths[i], (uint32_t)i);
-        assert_memory_equal(all + got->offset, samples, (size_t)lengths[i] * sizeof *samples);
+        assert_int_equal(got->offset, offset);
+        offset += lengths[i];
+        float *samples = wave(lengths[i], (uint32_t)i), *read = calloc((size_t)lengths[i], sizeof *read);
+        assert_ok(vg_store_read(store, i, 0, lengths[i], read));
+        assert_memory_equal(read, samples, (size_t)lengths[i] * sizeof *samples);
         assert_true(got->fingerprint == vg_fingerprint(samples, lengths[i]));
         free(samples);
+        free(read);
     }
     float part[100], *expected_part = wave(70000, 1);
     assert_ok(vg_store_read(store, 1, 65500, 100, part));
@@ -215,8 +218,54 @@ static void test_round_trip(void **state)
     assert_true(content_is_whole(store));
     vg_store_close(store);
     free(expected_part);
-    free(all);
     free(path);
+}
+
+/* Recordings of all lengths round the writer's buffer; the samples lie one after another where they can be
+ * mapped, and the same recordings make the same bytes. */
+static void test_lengths(void **state)
+{
+    (void)state;
+    enum { COUNT = 40, MOST = 150000 };
+    vg_random random = vg_random_make(support_seed(), VG_SITE_SEARCH, 1);
+    char *paths[2] = {support_path(folder, "lengths-a.h5"), support_path(folder, "lengths-b.h5")};
+    float *samples = malloc(2 * MOST * sizeof *samples), *read = malloc(MOST * sizeof *read);
+    int64_t many[COUNT] = {65535, 1, 65536, 65537, 131072}, total = 0;
+    unsigned char *bytes[2];
+    size_t size[2];
+    assert_non_null(samples);
+    assert_non_null(read);
+    fixture_wave(samples, 2 * MOST, 1);
+    for (int i = 5; i < COUNT; i++) many[i] = 1 + (int64_t)vg_random_below(&random, i % 3 ? 3000 : MOST);
+    for (int k = 0; k < 2; k++) {
+        vg_store_writer *writer;
+        assert_ok(vg_store_writer_create(paths[k], false, NULL, 0, &writer));
+        for (int i = 0; i < COUNT; i++) {
+            vg_recording recording = {.source = "f", .length = many[i]};
+            assert_ok(vg_store_writer_add(writer, &recording, samples + 1000 * i, NULL));
+        }
+        fixture_finish(writer, "x", 128);
+        bytes[k] = support_read_file(paths[k], &size[k]);
+    }
+    assert_int_equal(size[0], size[1]);
+    assert_memory_equal(bytes[0], bytes[1], size[0]);
+    vg_store *store;
+    assert_ok(vg_store_open(paths[0], &store));
+    for (int i = 0; i < COUNT; i++) {
+        assert_ok(vg_store_read(store, i, 0, many[i], read));
+        assert_memory_equal(read, samples + 1000 * i, (size_t)many[i] * sizeof *read);
+        assert_memory_equal(bytes[0] + VG_STORE_SIGNAL + total * (int64_t)sizeof *read, read,
+                            (size_t)many[i] * sizeof *read);
+        total += many[i];
+    }
+    assert_int_equal(vg_store_sample_count(store), total);
+    vg_store_close(store);
+    for (int k = 0; k < 2; k++) {
+        free(bytes[k]);
+        free(paths[k]);
+    }
+    free(samples);
+    free(read);
 }
 
 /* A store without ratings, exclusions and notes is a store. */
@@ -445,9 +494,13 @@ static void claim(hid_t file, const char *name, hid_t type, hsize_t count)
     H5Sclose(space);
 }
 
-static void version_2(hid_t file)
+static void version_1(hid_t file)
 {
-    set_whole(file, "version", 2);
+    set_whole(file, "version", 1);
+}
+static void version_3(hid_t file)
+{
+    set_whole(file, "version", 3);
 }
 static void no_rate(hid_t file)
 {
@@ -505,9 +558,48 @@ static void empty(hid_t file)
 {
     set_numbers(file, "recordings/offset", 0, (int64_t[]){0});
 }
-static void huge_signal(hid_t file)
+static void chunked_signal(hid_t file)
 {
     claim(file, "signal", H5T_IEEE_F32LE, (hsize_t)1 << 50);
+}
+/* Another dataset in the place of the signal; one that is not allocated when `early` is false. */
+static void set_signal(hid_t file, hid_t type, hsize_t count, bool early)
+{
+    H5Ldelete(file, "signal", H5P_DEFAULT);
+    hid_t space = H5Screate_simple(1, &count, NULL), properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_alloc_time(properties, early ? H5D_ALLOC_TIME_EARLY : H5D_ALLOC_TIME_LATE);
+    H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER);
+    H5Dclose(H5Dcreate2(file, "signal", type, space, H5P_DEFAULT, properties, H5P_DEFAULT));
+    H5Pclose(properties);
+    H5Sclose(space);
+}
+static void huge_signal(hid_t file)
+{
+    set_signal(file, H5T_IEEE_F32LE, (hsize_t)1 << 50, false);
+}
+static void double_signal(hid_t file)
+{
+    set_signal(file, H5T_IEEE_F64LE, 74098, true);
+}
+static void swapped_signal(hid_t file)
+{
+    set_signal(file, H5T_IEEE_F32BE, 74098, true);
+}
+static void scalar_signal(hid_t file)
+{
+    H5Ldelete(file, "signal", H5P_DEFAULT);
+    hid_t space = H5Screate(H5S_SCALAR);
+    H5Dclose(H5Dcreate2(file, "signal", H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    H5Sclose(space);
+}
+static void outer_signal(hid_t file)
+{
+    H5Ldelete(file, "signal", H5P_DEFAULT);
+    hid_t space = H5Screate_simple(1, &(hsize_t){74098}, NULL), properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_external(properties, "/etc/passwd", 0, H5F_UNLIMITED);
+    H5Dclose(H5Dcreate2(file, "signal", H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT));
+    H5Pclose(properties);
+    H5Sclose(space);
 }
 static void huge_table(hid_t file)
 {
@@ -568,7 +660,9 @@ static void test_mutations(void **state)
         vg_status expected;
         const char *text;
     } cases[] = {
-        {"version_2", version_2, VG_ERR_UNSUPPORTED, "version 2"},
+        {"version_1", version_1, VG_ERR_UNSUPPORTED,
+         "version 1, and this program reads version 2; import it"},
+        {"version_3", version_3, VG_ERR_UNSUPPORTED, "version 3"},
         {"other_format", other_format, VG_ERR_FORMAT, "'abc'"},
         {"no_rate", no_rate, VG_ERR_FORMAT, "attribute rate is missing"},
         {"whole_rate", whole_rate, VG_ERR_FORMAT, "rate is not a single real number"},
@@ -584,7 +678,12 @@ static void test_mutations(void **state)
         {"negative", negative, VG_ERR_FORMAT, "recording 0 (a.dat)"},
         {"wrapping", wrapping, VG_ERR_FORMAT, "recording 1 (b.dat)"},
         {"empty", empty, VG_ERR_DATA, "empty"},
-        {"huge_signal", huge_signal, VG_ERR_FORMAT, "/signal claims"},
+        {"huge_signal", huge_signal, VG_ERR_FORMAT, "/signal claims 1125899906842624 samples"},
+        {"chunked_signal", chunked_signal, VG_ERR_FORMAT, "/signal is not one unbroken run of float32"},
+        {"double_signal", double_signal, VG_ERR_FORMAT, "/signal is not"},
+        {"swapped_signal", swapped_signal, VG_ERR_FORMAT, "/signal is not"},
+        {"scalar_signal", scalar_signal, VG_ERR_FORMAT, "/signal is not"},
+        {"outer_signal", outer_signal, VG_ERR_FORMAT, "/signal is not"},
         {"huge_table", huge_table, VG_ERR_FORMAT, "/recordings/offset claims"},
         {"huge_exclusions", huge_exclusions, VG_ERR_FORMAT, "/exclusions/seconds claims"},
         {"flat_ratings", flat_ratings, VG_ERR_FORMAT, "/ratings/values is not 2-dimensional"},
@@ -635,7 +734,8 @@ static void test_truncated(void **state)
 }
 
 /* One flipped bit anywhere: the store is refused when opened, verified or read, or the bit did not matter.
- * The signal is short here, so that nearly all bytes are tables, attributes and HDF5's own. */
+ * The signal is short here, so that nearly all bytes are tables, attributes, HDF5's own, and the space before
+ * the signal. */
 static void test_flipped_bits(void **state)
 {
     (void)state;
@@ -672,7 +772,40 @@ static void test_flipped_bits(void **state)
     free(path);
 }
 
-/* A sample changed by a program (with its checksum) does not fit the fingerprint. */
+/* The signal has no checksum of HDF5's, but every bit of every sample counts in a fingerprint. */
+static void test_flipped_samples(void **state)
+{
+    (void)state;
+    char *path = write_store("sound.h5"), *damaged = support_path(folder, "noisy.h5");
+    size_t size;
+    unsigned char *bytes = support_read_file(path, &size);
+    vg_random random = vg_random_make(support_seed(), VG_SITE_SEARCH, 2);
+    for (int i = 0; i < 200; i++) {
+        int64_t sample = i < 32 ? 0 : (int64_t)vg_random_below(&random, 1 + 70000 + 4097);
+        if (sample == 1 + 50) continue; /* the gap: any NaN is as good as another */
+        int bit = i < 32 ? i : (int)vg_random_below(&random, 32);
+        unsigned char *byte = bytes + VG_STORE_SIGNAL + 4 * sample + bit / 8;
+        *byte ^= (unsigned char)(1 << bit % 8);
+        support_write_file(damaged, bytes, size);
+        *byte ^= (unsigned char)(1 << bit % 8);
+        vg_store *store;
+        assert_ok(vg_store_open(damaged, &store));
+        assert_fails(vg_store_verify(store), VG_ERR_FORMAT, "fingerprint");
+        int recording = sample < 1 ? 0 : sample < 70001 ? 1 : 2;
+        float *read = malloc(70000 * sizeof *read);
+        assert_non_null(read);
+        assert_fails(vg_store_read(store, recording, 0, lengths[recording], read), VG_ERR_FORMAT,
+                     "fingerprint");
+        assert_ok(vg_store_read(store, (recording + 1) % 3, 0, lengths[(recording + 1) % 3], read));
+        free(read);
+        vg_store_close(store);
+    }
+    free(bytes);
+    free(damaged);
+    free(path);
+}
+
+/* A sample changed by a program does not fit the fingerprint. */
 static void test_changed_sample(void **state)
 {
     (void)state;
@@ -735,6 +868,24 @@ static void test_threads(void **state)
 static void test_fingerprint(void **state)
 {
     (void)state;
+    float many[40];
+    for (int i = 0; i < 40; i++) many[i] = (float)i;
+    for (int64_t n = 1; n <= 40; n++) {
+        const uint64_t whole = vg_fingerprint(many, n);
+        assert_true(vg_fingerprint(many, n - 1) != whole);
+        for (int64_t i = 0; i < n; i++) {
+            many[i] = nextafterf(many[i], INFINITY);
+            assert_true(vg_fingerprint(many, n) != whole);
+            many[i] = (float)i;
+        }
+        for (int64_t i = 1; i < n; i++) {
+            many[i] = (float)i - 1;
+            many[i - 1] = (float)i;
+            assert_true(vg_fingerprint(many, n) != whole);
+            many[i] = (float)i;
+            many[i - 1] = (float)i - 1;
+        }
+    }
     float a[] = {1, 2, 3}, b[] = {1, 3, 2}, zero[] = {0, 0}, minus[] = {-0.0f, 0}, nan1[] = {NAN},
           nan2[] = {-NAN};
     assert_true(vg_fingerprint(a, 3) != vg_fingerprint(b, 3));
@@ -749,10 +900,20 @@ int main(void)
     folder = support_temp_dir();
 #define TEST(name) cmocka_unit_test_teardown(name, nothing_left_open)
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trip),     TEST(test_least),     TEST(test_nothing_written_over),
-        TEST(test_writer_refuses), TEST(test_disk_full), TEST(test_not_a_store),
-        TEST(test_mutations),      TEST(test_truncated), TEST(test_flipped_bits),
-        TEST(test_changed_sample), TEST(test_threads),   TEST(test_fingerprint),
+        TEST(test_round_trip),
+        TEST(test_lengths),
+        TEST(test_flipped_samples),
+        TEST(test_least),
+        TEST(test_nothing_written_over),
+        TEST(test_writer_refuses),
+        TEST(test_disk_full),
+        TEST(test_not_a_store),
+        TEST(test_mutations),
+        TEST(test_truncated),
+        TEST(test_flipped_bits),
+        TEST(test_changed_sample),
+        TEST(test_threads),
+        TEST(test_fingerprint),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free(folder);
