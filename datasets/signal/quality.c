@@ -197,7 +197,7 @@ vg_status vg_quality_measure_filtered(const double *x, double *const filtered[VG
 {
     vg_status status = VG_OK;
     vg_rpeaks second = {0};
-    const double *clean = filtered[VG_QUALITY_CLEAN];
+    double *clean = filtered[VG_QUALITY_CLEAN];
     const int64_t windows = n / vg__quality_window(rate, options);
     double *sizes = malloc((size_t)(windows + 1) * sizeof *sizes);
     *peaks = (vg_rpeaks){0};
@@ -217,6 +217,13 @@ vg_status vg_quality_measure_filtered(const double *x, double *const filtered[VG
     }
     quality->agreement = vg_rpeaks_agreement(peaks, &second, AGREE_S * rate);
     if (peaks->count == 0) goto out;
+    if (!clean) {
+        vg_filter filter[VG_QUALITY_FILTERS];
+        int64_t lost;
+        clean = filtered[VG_QUALITY_STEEP];
+        VG_TRY_OUT(vg_quality_filters(rate, filter));
+        vg_filter_zero_phase_each(&(const vg_filter *){&filter[VG_QUALITY_CLEAN]}, 1, x, n, &clean, &lost);
+    }
     quality->kurtosis = kurtosis(clean, n);
     VG_TRY_OUT(compare_beats(clean, n, rate, peaks, quality));
     VG_TRY_OUT(measure_polarity(clean, n, rate, peaks, quality));
@@ -235,22 +242,19 @@ vg_status vg_quality_measure_beats(const double *x, int64_t n, double rate, cons
 {
     vg_status status = VG_OK;
     vg_filter filter[VG_QUALITY_FILTERS];
-    const vg_filter *filters[VG_QUALITY_FILTERS] = {&filter[0], &filter[1]};
-    double *filtered[VG_QUALITY_FILTERS] = {NULL};
-    int64_t windows = n / vg__quality_window(rate, options), lost[VG_QUALITY_FILTERS];
+    int64_t windows = n / vg__quality_window(rate, options), lost;
     uint8_t *flags = calloc((size_t)windows + 1, 1);
+    double *filtered[VG_QUALITY_FILTERS] = {malloc((size_t)(n > 0 ? n : 1) * sizeof **filtered)};
     *peaks = (vg_rpeaks){0};
-    VG_TRY_OUT(vg_quality_filters(rate, filter));
-    for (int i = 0; i < VG_QUALITY_FILTERS; i++) {
-        filtered[i] = malloc((size_t)(n > 0 ? n : 1) * sizeof **filtered);
-        if (filtered[i] && flags) continue;
+    if (!filtered[0] || !flags) {
         status = vg_fail(VG_ERR_MEMORY, "no memory to judge %lld samples", (long long)n);
         goto out;
     }
-    vg_filter_zero_phase_each(filters, VG_QUALITY_FILTERS, x, n, filtered, lost);
+    VG_TRY_OUT(vg_quality_filters(rate, filter));
+    vg_filter_zero_phase_each(&(const vg_filter *){filter}, 1, x, n, filtered, &lost);
     status = vg_quality_measure_filtered(x, filtered, n, rate, options, flags, quality, peaks);
 out:
-    for (int i = 0; i < VG_QUALITY_FILTERS; i++) free(filtered[i]);
+    free(filtered[0]);
     free(flags);
     return status;
 }

@@ -85,7 +85,8 @@ enum {
 VG_API VG_NODISCARD vg_status vg_quality_filters(double rate, vg_filter filter[VG_QUALITY_FILTERS]);
 
 /* The same as vg_quality_measure_beats() given what the filters make of x (in filtered[VG_QUALITY_STEEP] gaps
- * become 0), and the flags of each whole window of options->window_s: flags[n / window]. */
+ * become 0; filtered[VG_QUALITY_CLEAN] may be NULL: it is made in the other's room then, once that is not
+ * needed any more), and the flags of each whole window of options->window_s: flags[n / window]. */
 VG_API VG_NODISCARD vg_status vg_quality_measure_filtered(const double *x,
                                                           double *const filtered[VG_QUALITY_FILTERS],
                                                           int64_t n, double rate,

@@ -1,12 +1,13 @@
 /* An import's memory does not grow with the store. "long" as argument: a store of more than 512 MiB within
  * 512 MiB; without, the same at a tenth of it, where the difference between few recordings and many shows the
- * growth. */
+ * growth. And a recording of a whole day, which is worked on in another way, with the same result. */
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "datasets/signal/filter.h"
 #include "tests/datasets/import_support.h"
 
 enum { RATE = 250, MINUTES = 30, THREADS = 8 };
@@ -37,12 +38,10 @@ static char *write_records(int records)
     return folder;
 }
 
-/* Imports in a process of its own. Peak memory and the store's size in MiB. */
-static double peak_of(int records, double *store_mib)
+/* Imports in a process of its own. Its peak memory in MiB; the store stays, for the caller to remove. */
+static double import_apart(const char *folder, const char *out, int records)
 {
-    char *folder = write_records(records), *out = support_path(folder, "out.h5");
     struct rusage used;
-    struct stat about;
     int how;
     fflush(NULL);
     pid_t child = fork();
@@ -50,19 +49,27 @@ static double peak_of(int records, double *store_mib)
     if (!child) {
         vg_import_report report;
         vg_import_options options = vg_import_default_options();
-        const char *source = folder;
         options.threads = THREADS;
-        vg_status status = vg_import("wfdb", &source, 1, &options, out, false, &report);
+        vg_status status = vg_import("wfdb", &folder, 1, &options, out, false, &report);
         _exit(status == VG_OK && report.recordings == records ? 0 : 1);
     }
     assert_int_equal(wait4(child, &how, 0, &used), child);
     assert_int_equal(how, 0);
+    return (double)used.ru_maxrss / 1024;
+}
+
+/* Peak memory and the store's size in MiB. */
+static double peak_of(int records, double *store_mib)
+{
+    char *folder = write_records(records), *out = support_path(folder, "out.h5");
+    struct stat about;
+    const double peak = import_apart(folder, out, records);
     assert_int_equal(stat(out, &about), 0);
     *store_mib = (double)about.st_size / (1 << 20);
     remove(out);
     free(out);
     free(folder);
-    return (double)used.ru_maxrss / 1024;
+    return peak;
 }
 
 static void test_memory(void **state)
@@ -79,6 +86,67 @@ static void test_memory(void **state)
     if (!(many - few < 0.5 * (many_mib - few_mib) + 48)) fail_msg("memory grew by %.0f MiB", many - few);
 }
 
+enum { DAY_RATE = 128, MINUTE = 60 * DAY_RATE, DAY = 24 * 60 * MINUTE };
+
+/* A minute again and again, on a baseline that moves from one to the next. */
+static int16_t first_lead(const float *beats, int64_t i)
+{
+    return (int16_t)lrintf(beats[i % MINUTE] * 1000 + (float)(i / MINUTE % 60));
+}
+
+/* Two leads of a day, as long-term sets have them: too long for all filters at once. */
+static void test_day(void **state)
+{
+    (void)state;
+    char *folder = support_temp_dir(), *path = support_path(folder, "day.dat"),
+         *out = support_path(folder, "out.h5");
+    const char *header =
+        "day 2 128 11059200\nday.dat 16 1000/mV 16 0 0 0 0 I\nday.dat 16 1000/mV 16 0 0 0 0 II\n";
+    float *beats = import_beats(1, DAY_RATE, MINUTE);
+    int16_t piece[2 * MINUTE];
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    for (int64_t i = 0; i < DAY; i += MINUTE) {
+        for (int64_t k = 0; k < MINUTE; k++) {
+            piece[2 * k] = first_lead(beats, i + k);
+            piece[2 * k + 1] = (int16_t)lrintf(beats[k] * 500);
+        }
+        assert_int_equal(fwrite(piece, sizeof piece, 1, file), 1);
+    }
+    assert_int_equal(fclose(file), 0);
+    free(path);
+    path = support_path(folder, "day.hea");
+    support_write_file(path, header, strlen(header));
+    const double peak = import_apart(folder, out, 2);
+    printf("two leads of 24 hours at %d Hz: %.0f MiB\n", DAY_RATE, peak);
+    if (!(peak < 512)) fail_msg("the import took %.0f MiB", peak);
+
+    const vg_import_options options = vg_import_default_options();
+    vg_filter filter;
+    vg_store *store;
+    float *stored = malloc(DAY * sizeof *stored);
+    double *wanted = malloc(DAY * sizeof *wanted); /* only now: the import's process would share it */
+    assert_true(stored && wanted);
+    for (int64_t i = 0; i < DAY; i++) wanted[i] = (double)first_lead(beats, i) / 1000;
+    assert_ok(
+        vg_filter_design(VG_FILTER_BANDPASS, options.order, options.low, options.high, DAY_RATE, &filter));
+    assert_ok(vg_filter_zero_phase(&filter, wanted, DAY, NULL));
+    assert_ok(vg_store_open(out, &store));
+    assert_ok(vg_store_read(store, 0, 0, DAY, stored));
+    for (int64_t i = 0; i < DAY; i++)
+        if (stored[i] != (float)wanted[i])
+            fail_msg("sample %lld is %g, not %g", (long long)i, stored[i], wanted[i]);
+    int64_t count;
+    assert_true(vg_store_beats(store, 0, &count) && count > 24 * 60 * 30);
+    vg_store_close(store);
+    free(stored);
+    free(wanted);
+    free(beats);
+    free(out);
+    free(path);
+    free(folder);
+}
+
 int main(int argc, char **argv)
 {
     whole = argc > 1 && !strcmp(argv[1], "long");
@@ -87,6 +155,6 @@ int main(int argc, char **argv)
         printf("skipped: a sanitizer's own memory is larger than what is measured\n");
         return 77;
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_memory), cmocka_unit_test(test_day)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

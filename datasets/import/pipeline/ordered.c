@@ -137,11 +137,15 @@ static vg_status tell_again(const vg__ordered *ordered)
     return ordered->failed == VG_OK ? VG_OK : vg_fail(ordered->failed, "%s", ordered->cause);
 }
 
+vg_status vg__ordered_make_room(vg__ordered *ordered, int64_t bytes)
+{
+    VG_TRY(tell_again(ordered));
+    return emit_down_to(ordered, ordered->limit > bytes ? ordered->limit - bytes : 0, false);
+}
+
 vg_status vg__ordered_add(vg__ordered *ordered, void *job, int64_t bytes, bool done)
 {
-    vg_status status = tell_again(ordered);
-    if (status == VG_OK)
-        status = emit_down_to(ordered, ordered->limit > bytes ? ordered->limit - bytes : 0, false);
+    vg_status status = vg__ordered_make_room(ordered, bytes);
     struct entry *entry = status == VG_OK ? calloc(1, sizeof *entry) : NULL;
     if (status == VG_OK && !entry) status = vg_fail(VG_ERR_MEMORY, "no memory for a place in a queue");
     if (status != VG_OK) {

@@ -23,6 +23,10 @@ typedef struct vg__ordered_calls {
 VG_NODISCARD vg_status vg__ordered_create(int threads, int64_t bytes, const vg__ordered_calls *calls,
                                           vg__ordered **out);
 
+/* Emits what is ready, and waits until a job of `bytes` would have room: before what it needs is made. An
+ * error as that of vg__ordered_add(). */
+VG_NODISCARD vg_status vg__ordered_make_room(vg__ordered *ordered, int64_t bytes);
+
 /* Takes the job over, in every case. `bytes`: what it occupies while it is worked on. With `done` there is
  * nothing to work on and it only keeps its place. Emits what is ready, and waits until there is room. An
  * error is emit's for an earlier job; nothing is emitted after one, and every later call tells it again. */

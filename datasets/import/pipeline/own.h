@@ -8,6 +8,11 @@
 
 enum { VG__MAX_RATES = 32, VG__NOTE_SIZE = 4000, VG__LINE_SIZE = 1024 };
 
+/* Of recordings that wait, are worked on or wait to be written. The importer's own buffers, the store's
+ * tables and HDF5 come on top; and a recording that needs more goes alone, with its filters one after
+ * another. */
+enum { VG__BYTES_IN_FLIGHT = 192 << 20 };
+
 struct vg__pipeline {
     const vg__importer *importer;
     const vg_import_options *options;

@@ -21,10 +21,6 @@ static const double IMPOSSIBLE_MV = 1e6;
 /* Recordings slower than this are not judged, so they are not taken (R peaks need the band up to 20 Hz). */
 static const double SLOWEST_HZ = 60;
 
-/* Of recordings that wait, are worked on or wait to be written. The importer's own buffers, the store's
- * tables and HDF5 come on top. */
-static const int64_t BYTES_IN_FLIGHT = 192 << 20;
-
 const vg_import_options *vg__pipeline_options(const vg__pipeline *pipeline)
 {
     return pipeline->options;
@@ -299,6 +295,7 @@ static vg_status check_raw(vg__pipeline *pipeline, const vg__raw *raw, vg__job *
         snprintf(job->overruled, sizeof job->overruled, "too short: %.1f s of %g s", seconds,
                  options->min_seconds);
     job->seconds = seconds;
+    VG_TRY(vg__ordered_make_room(pipeline->queue, vg__samples_bytes(raw->count)));
     *usable = true;
     return take_samples(job, raw, scale);
 }
@@ -367,7 +364,7 @@ vg_status vg__pipeline_run(const vg__importer *importer, const char *const *sour
         names[i] = i < known ? importer->rating_names[i] : pipeline.ratings.rating[i - known].name;
     VG_TRY_OUT(vg_store_writer_create(out, overwrite, names, columns, &pipeline.writer));
     VG_TRY_OUT(vg_store_writer_features(pipeline.writer, vg_feature_names(), VG_FEATURE_COUNT));
-    VG_TRY_OUT(vg__ordered_create(thread_count(options), BYTES_IN_FLIGHT, &calls, &pipeline.queue));
+    VG_TRY_OUT(vg__ordered_create(thread_count(options), VG__BYTES_IN_FLIGHT, &calls, &pipeline.queue));
     VG_TRY_OUT(importer->import(&pipeline, sources, count));
     vg__pipeline_check_keep(&pipeline);
     VG_TRY_OUT(vg__ordered_drain(pipeline.queue));

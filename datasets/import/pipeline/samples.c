@@ -44,6 +44,7 @@ enum { BAND = VG_QUALITY_FILTERS, MOST_FILTERS };
 typedef struct filtered {
     vg_filter filter[MOST_FILTERS];
     double *out[MOST_FILTERS]; /* [count]; NULL: not wanted, or not needed any more */
+    bool later;                /* the band-pass is run over the samples in place */
 } filtered;
 
 static void free_outs(filtered *all, int count)
@@ -68,7 +69,14 @@ static vg_status design_band(vg__job *job, vg_filter *filter, bool *wanted)
     return vg_filter_design(kind, options->order, options->low, high, job->rate, filter);
 }
 
-/* Runs all filters over the samples in one go. */
+/* Whether one recording takes so much memory that time must be given for it. */
+static bool is_long(const vg__job *job)
+{
+    return vg__samples_bytes(job->count) > VG__BYTES_IN_FLIGHT;
+}
+
+/* Runs all filters over the samples in one go. Of a long recording only the first: the second takes its room
+ * later, and the band-pass that of the samples. */
 static vg_status run_filters(vg__job *job, filtered *all)
 {
     const vg_filter *filters[MOST_FILTERS];
@@ -76,14 +84,16 @@ static vg_status run_filters(vg__job *job, filtered *all)
     bool band;
     VG_TRY(vg_quality_filters(job->rate, all->filter));
     VG_TRY(design_band(job, &all->filter[BAND], &band));
-    for (int i = 0; i < BAND + band; i++) {
+    all->later = band && is_long(job);
+    const int count = is_long(job) ? 1 : BAND + band;
+    for (int i = 0; i < count; i++) {
         filters[i] = &all->filter[i];
         all->out[i] = malloc((size_t)job->count * sizeof **all->out);
         if (!all->out[i])
             return vg_fail(VG_ERR_MEMORY, "%s: no memory to filter %lld samples", job->file,
                            (long long)job->count);
     }
-    vg_filter_zero_phase_each(filters, BAND + band, job->samples, job->count, all->out, lost);
+    vg_filter_zero_phase_each(filters, count, job->samples, job->count, all->out, lost);
     return VG_OK;
 }
 
@@ -167,7 +177,12 @@ static vg_status process(vg__job *job, const filtered *all, const uint8_t *flags
         status = vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld samples", job->file, (long long)n);
         goto out;
     }
-    if (all->out[BAND]) VG_TRY_OUT(vg_filter_fits(&all->filter[BAND], job->samples, job->count));
+    if (all->later) VG_TRY_OUT(vg_filter_zero_phase(&all->filter[BAND], job->samples, job->count, NULL));
+    if (all->out[BAND]) {
+        VG_TRY_OUT(vg_filter_fits(&all->filter[BAND], job->samples, job->count));
+        free(job->samples);
+        job->samples = NULL;
+    }
     VG_TRY_OUT(vg_resample(x, job->count, job->rate, options->rate, wide));
     double sign = job->quality.polarity < 0 && options->flip ? -1 : 1;
     for (int64_t i = 0; i < n; i++) stored[i] = (float)(sign * wide[i]);
