@@ -93,6 +93,12 @@ for trial in range(12):
                draw.choice([0, 0, 24, 513])) for _ in range(draw.randint(1, 3))]
     check("m", make_record("m", draw.randint(100, 400), 125, groups))
 
+# Longer than the blocks in which samples are decoded: signals that lag by more than one, and frames of more samples.
+for format in BITS:
+    check("b", make_record("b", 5001, 1000, [(format, [(1, 0), (1, 2500)], 0)]))
+for format in (8, 16, 212, 311):
+    check("f", make_record("f", 4, 1, [(format, [(2400, 1), (2000, 0), (2400, 2)], 0)]))
+
 # Segments: a fixed layout with a gap, and a variable one in which a segment lacks the signal.
 a, b = make_record("sa", 300, 250, [(212, [(1, 0), (2, 0)], 0)]), make_record("sb", 200, 250, [(16, [(1, 0), (2, 0)], 0)])
 (TEMP / "fixed.hea").write_text("fixed/4 2 250 650\nsa 300\n~ 50\nsb 200\n~ 100\n")
