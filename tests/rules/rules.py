@@ -55,10 +55,10 @@ TABLE = {
 
 # Foreign headers and where they may stand; `one` allows a single file of those.
 CAGES = [
-    (r"hdf5(_hl)?\.h", r"datasets/store\w*\.[ch]|datasets/import/formats/hdf5\.c", False),
+    (r"hdf5(_hl)?\.h", r"datasets/store\w*\.[ch]|datasets/import/formats/hdf5\w*\.[ch]", False),
     (r"yaml\.h", r"core/\w+\.c", True),
     (r"(cjson/)?cJSON\.h", r"core/\w+\.c", True),
-    (r"curl/\w+\.h", r"core/download\.c", True),
+    (r"curl/\w+\.h", r"core/download_transfer\.c", True),
     (r"openssl/\w+\.h", r"core/sha256\.c", True),
     (r"FLAC/\w+\.h", r"datasets/import/formats/flac\.c", True),
     (r"soxr\.h", r"datasets/signal/\w+\.c", True),
