@@ -229,13 +229,51 @@ static void test_damaged(void **unused)
     free(path);
 }
 
+/* Files that mislead: a signal that claims what the file has no bytes for, numbers with more bits than bytes.
+ */
+static void test_claims(void **unused)
+{
+    (void)unused;
+    const long long offsets[] = {0, N, 2 * N, 3 * N};
+    const unsigned char number[] = {0x10, 0x08, 0, 0, 2,  0,
+                                    0,    0,    0, 0, 16, 0}; /* 2 bytes, 16 bits from bit 0 */
+    char *path;
+    hid_t file = create("never.h5", &path), made = H5Pcreate(H5P_DATASET_CREATE);
+    hsize_t extent[2] = {100000, 1000000}, chunk[2] = {1, 1000};
+    H5Pset_chunk(made, 2, chunk);
+    hid_t space = H5Screate_simple(2, extent, NULL);
+    H5Dclose(H5Dcreate2(file, "ecg", H5T_STD_I16LE, space, H5P_DEFAULT, made, H5P_DEFAULT));
+    H5Sclose(space);
+    H5Pclose(made);
+    put_attributes(file, RATE, "mV", false);
+    H5Fclose(file);
+    vg_import_options options = import_untouched(RATE);
+    import_refuses("hdf5", path, &options, out, VG_ERR_DATA, "but only 0 are stored");
+    free(path);
+
+    path = make_ragged("bits.h5", offsets, 4);
+    size_t size, found = 0;
+    char *bytes = support_read_file(path, &size);
+    for (size_t i = 0; i + sizeof number <= size; i++)
+        if (!memcmp(bytes + i, number, sizeof number)) {
+            bytes[i + 11] = 1; /* 272 bits */
+            found++;
+        }
+    assert_int_equal(found, 1);
+    support_write_file(path, bytes, size);
+    import_refuses("hdf5", path, &options, out, VG_ERR_DATA, "ecg: its numbers have bits beyond their bytes");
+    free(bytes);
+    free(path);
+}
+
 int main(void)
 {
     char *place = support_temp_dir();
     folder = support_temp_dir();
     out = support_path(place, "out.h5");
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_ragged), cmocka_unit_test(test_block),
-                                       cmocka_unit_test(test_bad_offsets), cmocka_unit_test(test_damaged)};
+                                       cmocka_unit_test(test_bad_offsets), cmocka_unit_test(test_damaged),
+                                       cmocka_unit_test(test_claims)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     if (H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL) != 0) {
         printf("an HDF5 object was left open\n");

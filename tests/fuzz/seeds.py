@@ -128,6 +128,59 @@ def make_store():
     yield "two", out.getvalue()
 
 
+@maker
+def make_hdf5():
+    """Files in the form whose metadata has checksums, and recipes for the fuzzer to make some."""
+    import io
+    import h5py
+    import numpy as np
+
+    def file(map, fill):
+        out = io.BytesIO()
+        with h5py.File(out, "w", libver=("v110", "v110")) as f:
+            fill(f)
+        return map + b"\n" + out.getvalue()
+
+    def ragged(f):
+        f["ecg"] = np.arange(12, dtype="<i2")
+        f["offsets"] = np.array([0, 5, 12])
+        f["records"] = np.array([b"r1", b"r02"])
+        f["subjects"] = np.array([7, 9])
+        f.attrs["fs"] = 128.0
+        f.attrs.create("units", np.bytes_("uV"))
+
+    def block(f):
+        f.create_dataset("tracings", data=np.arange(24, dtype="<f8").reshape(2, 4, 3), chunks=(1, 4, 3), compression="gzip", shuffle=True)
+        f["exam_id"] = np.array([11, 12], "<u2")
+
+    yield "ragged", file(b"", ragged)
+    yield "block", file(b"rate=400,records=exam_id", block)
+    yield "flat", file(b"rate=1e3,signal=x,units=V", lambda f: f.create_dataset("x", data=np.zeros((2, 3), "i1")))
+
+    names = "ecg tracings signal offsets records subjects exam_id x".split()
+    i8, i16, i32, f32, f64, long = (bytes([0, kind, 0]) for kind in (0, 2, 4, 8, 9, 11))
+    text, texts = b"\5\2\1\1\0", b"\4\0\1"
+
+    def dataset(name, type, extent, values, how=4, chunk=()):
+        return bytes([1, names.index(name)]) + type + bytes([len(extent), *extent, how, *chunk]) + values
+
+    def attribute(name, type, values):
+        return bytes([0, ["fs", "units"].index(name), 0]) + type + b"\5" + values
+
+    def pointers(string, *starts):
+        return string.ljust(31, b"\0") + b"".join(bytes([1, start]) for start in starts)
+
+    rest = attribute("fs", i16, b"\x80\0") + attribute("units", text, b"mV\0")
+    offsets = dataset("offsets", i8, [3], bytes([0, 5, 12]))
+    yield "made-ragged", b"\n\1" + rest + dataset("ecg", i16, [12], bytes(range(24))) + offsets + dataset("records", text, [2], b"abcdef")
+    yield "made-texts", b"\n\0" + rest + dataset("ecg", f64, [12], bytes(range(96))) + offsets + dataset("subjects", texts, [2], pointers(b"ann\0bo", 0, 4))
+    yield "made-units", b"rate=9\n\1" + attribute("units", texts, pointers(b"uV", 0)) + dataset("tracings", f32, [2, 3, 2], bytes(range(48)))
+    yield "made-packed", b"rate=9,leads=I|II\n\1" + dataset("signal", i8, [2, 9, 2], bytes(range(36)), 7, [0, 8, 1]) + dataset("records", i32, [2], bytes(8))
+    yield "made-long", b"rate=9,units=V,signal=x\n\0" + dataset("x", long, [2, 3], bytes(96))
+    yield "made-empty", b"rate=9,units=V,signal=x\n\0" + dataset("x", i32, [2, 255, 0, 0, 0, 0, 255, 0, 0, 0], b"", 1, [0, 24])
+    yield "made-compound", b"rate=9\n\1" + dataset("ecg", b"\6\0\0\0\4", [4], bytes(32)) + rest
+
+
 def edf(reserved, labels, samples, body, records, duration="1", first=b"0       "):
     """An EDF or BDF file (first=b"\\xffBIOSEMI")."""
     def text(value, width):

@@ -13,14 +13,14 @@
  *   scale=1            what one stored unit is of `units`: CODE-15 is "units=mV,scale=0.1"
  *   leads=I|II|V1      names of the leads of a block, or of the one lead
  * Each recording is read by itself, so memory holds one at a time. */
-#include <hdf5.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "datasets/import/pipeline/files.h"
+#include "datasets/import/formats/hdf5_parts.h"
 #include "datasets/import/formats/mapping.h"
+#include "datasets/import/pipeline/files.h"
 #include "datasets/import/pipeline/pipeline.h"
 #include "datasets/store_hdf5.h"
 
@@ -60,174 +60,11 @@ static vg_status read_map(const char *text, mapping *map)
 
 /* ---- Reading, between vg__hdf5_enter() and vg__hdf5_leave() ------------------------------------------ */
 
-static vg_status hdf5_failure(const source *s, const char *what)
+/* A table that may be absent unless it was asked for. */
+static vg_status read_table(const source *s, const char *asked, const char *standard, char ***out)
 {
-    char words[512];
-    return vg_fail(VG_ERR_FORMAT, "%s: %s: %s", s->path, what, vg__hdf5_words(words, sizeof words));
-}
-
-/* The number of elements of a one-dimensional dataset; -1 when it is not that. */
-static int64_t length_of(hid_t dataset)
-{
-    hid_t space = H5Dget_space(dataset);
-    hsize_t n = 0;
-    int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;
-    if (rank == 1) H5Sget_simple_extent_dims(space, &n, NULL);
-    if (space >= 0) H5Sclose(space);
-    return rank == 1 ? (int64_t)n : -1;
-}
-
-/* One text per element of raw[count], whose elements are `size` bytes, or pointers when `variable`. */
-static vg_status copy_texts(const source *s, const char *raw, int64_t count, size_t size, bool variable,
-                            char **out)
-{
-    for (int64_t i = 0; i < count; i++) {
-        const char *text = raw + (size_t)i * size;
-        if (variable) {
-            memcpy(&text, raw + (size_t)i * sizeof text, sizeof text);
-            if (!text) text = "";
-        }
-        out[i] = variable ? strdup(text) : strndup(text, size);
-        if (!out[i]) return vg_fail(VG_ERR_MEMORY, "%s: no memory for texts", s->path);
-    }
-    return VG_OK;
-}
-
-static vg_status read_texts_as(const source *s, const char *name, hid_t dataset, hid_t type, char **out)
-{
-    vg_status status = VG_OK;
-    bool variable = H5Tis_variable_str(type) > 0;
-    size_t size = variable ? sizeof(char *) : H5Tget_size(type);
-    char *raw = NULL;
-    hid_t memory = H5Tcopy(H5T_C_S1), space = H5Dget_space(dataset);
-    if (size == 0 || size > 65536) {
-        status = vg_fail(VG_ERR_FORMAT, "%s: %s: texts of %zu bytes", s->path, name, size);
-        goto out;
-    }
-    raw = calloc((size_t)s->count + 1, size);
-    if (!raw) {
-        status =
-            vg_fail(VG_ERR_MEMORY, "%s: %s: no memory for %lld texts", s->path, name, (long long)s->count);
-        goto out;
-    }
-    H5Tset_size(memory, variable ? H5T_VARIABLE : size);
-    H5Tset_strpad(memory, H5T_STR_NULLPAD);
-    H5Tset_cset(memory, H5Tget_cset(type));
-    if (H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw) < 0) {
-        status = hdf5_failure(s, name);
-        goto out;
-    }
-    status = copy_texts(s, raw, s->count, size, variable, out);
-    if (variable) H5Dvlen_reclaim(memory, space, H5P_DEFAULT, raw);
-out:
-    free(raw);
-    H5Sclose(space);
-    H5Tclose(memory);
-    return status;
-}
-
-static vg_status read_numbers_as_texts(const source *s, const char *name, hid_t dataset, char **out)
-{
-    vg_status status = VG_OK;
-    long long *numbers = malloc((size_t)(s->count + 1) * sizeof *numbers);
-    if (!numbers) return vg_fail(VG_ERR_MEMORY, "%s: %s: no memory", s->path, name);
-    if (H5Dread(dataset, H5T_NATIVE_LLONG, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers) < 0) {
-        status = hdf5_failure(s, name);
-        goto out;
-    }
-    for (int64_t i = 0; i < s->count; i++) {
-        char text[32];
-        snprintf(text, sizeof text, "%lld", numbers[i]);
-        out[i] = strdup(text);
-        if (!out[i]) {
-            status = vg_fail(VG_ERR_MEMORY, "%s: %s: no memory", s->path, name);
-            goto out;
-        }
-    }
-out:
-    free(numbers);
-    return status;
-}
-
-/* A table of s->count texts or whole numbers; *out stays NULL when the file has none and none was asked for.
- */
-static vg_status read_table(source *s, const char *asked, const char *standard, char ***out)
-{
-    vg_status status = VG_OK;
-    const char *name = *asked ? asked : standard;
-    *out = NULL;
-    if (!*asked && H5Lexists(s->file, name, H5P_DEFAULT) <= 0) return VG_OK;
-    hid_t dataset = H5Dopen2(s->file, name, H5P_DEFAULT);
-    if (dataset < 0) return hdf5_failure(s, name);
-    hid_t type = H5Dget_type(dataset);
-    int64_t length = length_of(dataset);
-    if (length != s->count) {
-        status = vg_fail(VG_ERR_FORMAT, "%s: %s has %lld entries for %lld recordings", s->path, name,
-                         (long long)length, (long long)s->count);
-        goto out;
-    }
-    *out = calloc((size_t)s->count + 1, sizeof **out);
-    if (!*out) {
-        status = vg_fail(VG_ERR_MEMORY, "%s: %s: no memory", s->path, name);
-        goto out;
-    }
-    H5T_class_t kind = H5Tget_class(type);
-    if (kind == H5T_STRING)
-        status = read_texts_as(s, name, dataset, type, *out);
-    else if (kind == H5T_INTEGER)
-        status = read_numbers_as_texts(s, name, dataset, *out);
-    else
-        status = vg_fail(VG_ERR_FORMAT, "%s: %s holds neither texts nor whole numbers", s->path, name);
-out:
-    H5Tclose(type);
-    H5Dclose(dataset);
-    return status;
-}
-
-/* The attribute `name` of the file, else of the signal; negative when neither has it. */
-static hid_t open_attribute(const source *s, const char *name)
-{
-    if (H5Aexists(s->file, name) > 0) return H5Aopen(s->file, name, H5P_DEFAULT);
-    if (H5Aexists(s->signal, name) > 0) return H5Aopen(s->signal, name, H5P_DEFAULT);
-    return -1;
-}
-
-static bool attribute_number(const source *s, const char *name, double *number)
-{
-    hid_t attribute = open_attribute(s, name);
-    if (attribute < 0) return false;
-    hid_t space = H5Aget_space(attribute);
-    bool good =
-        H5Sget_simple_extent_npoints(space) == 1 && H5Aread(attribute, H5T_NATIVE_DOUBLE, number) >= 0;
-    H5Sclose(space);
-    H5Aclose(attribute);
-    return good;
-}
-
-static bool attribute_text(const source *s, const char *name, char text[WORD])
-{
-    hid_t attribute = open_attribute(s, name);
-    if (attribute < 0) return false;
-    hid_t type = H5Aget_type(attribute), memory = H5Tcopy(H5T_C_S1), space = H5Aget_space(attribute);
-    bool good = H5Tget_class(type) == H5T_STRING && H5Sget_simple_extent_npoints(space) == 1;
-    H5Tset_cset(memory, H5Tget_cset(type));
-    if (good && H5Tis_variable_str(type) > 0) {
-        char *pointer = NULL;
-        H5Tset_size(memory, H5T_VARIABLE);
-        good = H5Aread(attribute, memory, &pointer) >= 0 && pointer;
-        if (good) snprintf(text, WORD, "%s", pointer);
-        if (pointer) H5Dvlen_reclaim(memory, space, H5P_DEFAULT, &pointer);
-    } else if (good) {
-        H5Tset_size(memory, WORD - 1);
-        H5Tset_strpad(memory, H5T_STR_NULLPAD);
-        memset(text, 0, WORD);
-        good = H5Tget_size(type) < WORD && H5Aread(attribute, memory, text) >= 0;
-    }
-    H5Sclose(space);
-    H5Tclose(memory);
-    H5Tclose(type);
-    H5Aclose(attribute);
-    return good;
+    if (!*asked && H5Lexists(s->file, standard, H5P_DEFAULT) <= 0) return VG_OK;
+    return vg__hdf5_table(s->path, s->file, *asked ? asked : standard, s->count, out);
 }
 
 static vg_status open_signal(source *s)
@@ -241,7 +78,7 @@ static vg_status open_signal(source *s)
             "%s: holds no dataset named ecg, tracings or signal; the option map can name it (signal=...)",
             s->path);
     s->signal = H5Dopen2(s->file, s->map.signal, H5P_DEFAULT);
-    if (s->signal < 0) return hdf5_failure(s, s->map.signal);
+    if (s->signal < 0) return vg__hdf5_part_fail(s->path, s->map.signal);
     hid_t space = H5Dget_space(s->signal), type = H5Dget_type(s->signal);
     H5T_class_t kind = H5Tget_class(type);
     s->rank = H5Sget_simple_extent_ndims(space);
@@ -256,7 +93,7 @@ static vg_status open_signal(source *s)
             "%s: %s has %d dimensions; [samples] with offsets, [n][samples] and [n][samples][leads] can be "
             "read",
             s->path, s->map.signal, s->rank);
-    return VG_OK;
+    return vg__hdf5_check(s->path, s->map.signal, s->file, s->signal);
 }
 
 /* Offsets must rise and stay inside the signal. */
@@ -289,13 +126,14 @@ static vg_status read_offsets(source *s)
             "%s: %s has one dimension, so the dataset \"%s\" must tell where each recording begins; it is "
             "missing (the option map can name it)",
             s->path, s->map.signal, name);
-    int64_t length = length_of(dataset);
+    int64_t length = vg__hdf5_length(dataset);
     if (length < 2 || length > MAX_RECORDINGS) {
         status =
             vg_fail(VG_ERR_FORMAT, "%s: %s has %lld entries; one more than there are recordings is needed",
                     s->path, name, (long long)length);
         goto out;
     }
+    VG_TRY_OUT(vg__hdf5_check(s->path, name, s->file, dataset));
     s->count = length - 1;
     s->offsets = malloc((size_t)length * sizeof *s->offsets);
     if (!s->offsets) {
@@ -303,7 +141,7 @@ static vg_status read_offsets(source *s)
         goto out;
     }
     if (H5Dread(dataset, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, s->offsets) < 0) {
-        status = hdf5_failure(s, name);
+        status = vg__hdf5_part_fail(s->path, name);
         goto out;
     }
     status = check_offsets(s, name);
@@ -314,14 +152,16 @@ out:
 
 static vg_status check_block(source *s)
 {
-    s->leads = s->rank == 3 ? (int)s->extent[2] : 1;
-    s->count = (int64_t)s->extent[0];
-    if (s->rank == 3 && (s->extent[2] < 1 || s->extent[2] > MAX_LEADS))
+    const hsize_t count = s->extent[0], samples = s->extent[1], leads = s->rank == 3 ? s->extent[2] : 1;
+    if (leads < 1 || leads > MAX_LEADS)
         return vg_fail(VG_ERR_FORMAT, "%s: %s has %llu leads", s->path, s->map.signal,
-                       (unsigned long long)s->extent[2]);
-    if (s->count < 1 || s->count > MAX_RECORDINGS || (int64_t)s->extent[1] > MAX_SAMPLES / MAX_LEADS)
-        return vg_fail(VG_ERR_FORMAT, "%s: %s is a block of %lld recordings of %llu samples, which cannot be",
-                       s->path, s->map.signal, (long long)s->count, (unsigned long long)s->extent[1]);
+                       (unsigned long long)leads);
+    if (count < 1 || count > (hsize_t)MAX_RECORDINGS || samples < 1 ||
+        samples > (hsize_t)MAX_SAMPLES / MAX_LEADS)
+        return vg_fail(VG_ERR_FORMAT, "%s: %s is a block of %llu recordings of %llu samples, which cannot be",
+                       s->path, s->map.signal, (unsigned long long)count, (unsigned long long)samples);
+    s->count = (int64_t)count;
+    s->leads = (int)leads;
     return VG_OK;
 }
 
@@ -347,14 +187,14 @@ static vg_status read_rate_and_units(source *s)
     const char *rate = *s->map.rate ? s->map.rate : "fs", *units = *s->map.units ? s->map.units : "units";
     char *end;
     s->rate = strtod(rate, &end);
-    if ((end == rate || *end) && !attribute_number(s, rate, &s->rate))
+    if ((end == rate || *end) && !vg__hdf5_attribute_number(s->file, s->signal, rate, &s->rate))
         return vg_fail(
             VG_ERR_FORMAT,
             "%s: no attribute \"%s\" tells the sampling rate; the option map can (rate=400, or rate=NAME)",
             s->path, rate);
     if (!(s->rate > 0) || !isfinite(s->rate))
         return vg_fail(VG_ERR_FORMAT, "%s: a sampling rate of %g Hz cannot be", s->path, s->rate);
-    if (!attribute_text(s, units, s->units))
+    if (!vg__hdf5_attribute_text(s->file, s->signal, units, s->units, sizeof s->units))
         snprintf(s->units, sizeof s->units, "%s", *s->map.units ? units : "");
     s->scale = 1;
     if (*s->map.scale) {
@@ -368,7 +208,7 @@ static vg_status read_rate_and_units(source *s)
 static vg_status open_source(source *s)
 {
     s->file = H5Fopen(s->path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (s->file < 0) return hdf5_failure(s, "cannot be opened as HDF5");
+    if (s->file < 0) return vg__hdf5_part_fail(s->path, "cannot be opened as HDF5");
     VG_TRY(open_signal(s));
     s->leads = 1;
     VG_TRY(s->rank == 1 ? read_offsets(s) : check_block(s));
@@ -394,7 +234,7 @@ static vg_status read_samples(const source *s, int64_t i, int lead, int64_t coun
     if (!good) {
         char what[WORD + 64];
         snprintf(what, sizeof what, "%s, recording %lld", s->map.signal, (long long)i);
-        status = hdf5_failure(s, what);
+        status = vg__hdf5_part_fail(s->path, what);
     }
     H5Sclose(memory);
     H5Sclose(space);
