@@ -2,7 +2,7 @@
 there; and with "real" the recordings of VAGUS_TEST_DATA, where this Python can import wfdb."""
 import collections
 
-from formats_support import DATA, close, expect, imported, np, pathlib, same, sys
+from formats_support import DATA, expect, imported, np, pathlib, same, sys
 
 FOLDER = pathlib.Path(__file__).parent / "wfdb_python"
 
