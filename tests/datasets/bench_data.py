@@ -4,9 +4,10 @@
     bench_data.py PROGRAM DATA [ROUNDS]
 
 PROGRAM is vagus; DATA the folder with mitdb, cinc2017 and eegmat. Times of the program are those of the whole process,
-from its start to the store renamed; those of the script begin once SciPy is loaded, which favours it. "judged" is the script with
-what else the import does (bench_numpy.py). The machine may be shared, so each ratio is that of neighbours in time, and
-the median and extremes over the rounds are told; CPU time (user and system, all threads) stands beside it."""
+from its start to the store renamed; those of the script begin once its libraries are loaded, which favours it. "judged"
+is the script with what else the import does, "libraries" the one that reads by wfdb and mne (bench_numpy.py; left out
+without them; VAGUS_PYTHON names a Python that has them). The machine may be shared, so each ratio is that of neighbours in
+time, and the median and extremes over the rounds are told; CPU time (user and system, all threads) stands beside it."""
 import datetime
 import json
 import os
@@ -18,7 +19,8 @@ import tempfile
 import time
 
 SETS = (("wfdb", "mitdb"), ("wfdb", "cinc2017"), ("edf", "eegmat"))
-PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+PYTHON = os.environ.get("VAGUS_PYTHON") or ("/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable)
+SCRIPTS = ((), ("judged",), ("libraries",))
 CORES = sorted(os.sched_getaffinity(0))[:2]
 
 
@@ -30,14 +32,20 @@ def run(*command):
     output = child.stdout.read()
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode == 77:
+        return None
     if child.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
     return time.perf_counter() - begin, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, output
 
 
 def script(kind, folder, out, *more):
-    """(wall seconds, CPU seconds, peak MiB) of the script, without the loading of SciPy, and what it told."""
-    _, cpu, peak, output = run(PYTHON, os.path.join(os.path.dirname(__file__), "bench_numpy.py"), kind, folder, out, *more)
+    """(wall seconds, CPU seconds, peak MiB) of the script, without the loading of its libraries, and what it told; None
+    when they are not there."""
+    ran = run(PYTHON, os.path.join(os.path.dirname(__file__), "bench_numpy.py"), kind, folder, out, *more)
+    if ran is None:
+        return None
+    _, cpu, peak, output = ran
     told = json.loads(output)
     return (told["seconds"], cpu * told["seconds"] / (told["seconds"] + told["loading"]), peak), told
 
@@ -51,20 +59,25 @@ def compare(program, data, rounds, scratch):
     for kind, name in SETS:
         folder, store = os.path.join(data, name), os.path.join(scratch, f"{name}.h5")
         size = sum(f.stat().st_size for f in pathlib.Path(folder).iterdir() if f.is_file()) / 2**20
-        ours, plain, judged = [], [], []
+        ours, theirs, told = [], {more: [] for more in SCRIPTS}, None
         for _ in range(rounds):
             ours.append(run(program, "data", "import", kind, folder, "--out", store, "--overwrite"))
-            plain.append(script(kind, folder, os.path.join(scratch, name))[0])
-            times, told = script(kind, folder, os.path.join(scratch, name), "judged")
-            judged.append(times)
+            for more, times in theirs.items():
+                ran = script(kind, folder, os.path.join(scratch, name), *more)
+                if ran:
+                    times.append(ran[0])
+                    told = told or ran[1]
         wall, cpu = (statistics.median(o[i] for o in ours) for i in (0, 1))
         print(f"\n{name}: {told['recordings']} recordings, {size:.1f} MiB, {told['samples'] / 1e6:.1f} million samples\n"
-              f"  import         {wall:7.3f} s, {cpu:6.2f} s of CPU, {size / wall:6.1f} MiB/s, "
+              f"  import            {wall:7.3f} s, {cpu:6.2f} s of CPU, {size / wall:6.1f} MiB/s, "
               f"{told['stored'] / 1280 / wall:6.0f} segments/s, peak {max(o[2] for o in ours):.0f} MiB")
-        for what, theirs in (("script", plain), ("script, judged", judged)):
-            print(f"  {what:14} {statistics.median(t[0] for t in theirs):7.3f} s, "
-                  f"{statistics.median(t[1] for t in theirs):6.2f} s of CPU, peak {max(t[2] for t in theirs):.0f} MiB; "
-                  f"the import is {ratios(ours, theirs, 0)} times as fast, in CPU time {ratios(ours, theirs, 1)}",
+        for more, times in theirs.items():
+            if not times:
+                continue
+            what = ", ".join(("script", *more))
+            print(f"  {what:17} {statistics.median(t[0] for t in times):7.3f} s, "
+                  f"{statistics.median(t[1] for t in times):6.2f} s of CPU, peak {max(t[2] for t in times):.0f} MiB; "
+                  f"the import is {ratios(ours, times, 0)} times as fast, in CPU time {ratios(ours, times, 1)}",
                   flush=True)
 
 

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 """What one would write with NumPy and SciPy in place of `vagus data import`: reads the same files, filters and resamples
-each lead as the import does by default, and writes one .npy each. No quality check, no exclusions, no compression, no
-fingerprints. With `judged` as fourth word it also does what else the import does, in the shortest way NumPy has: looks
-for flat, clipped and weak windows, finds beats by two detectors, compares them with the average beat, takes a spectrum,
-and writes one HDF5 file, which is not compressed, as the store's samples are not. bench_numpy.py FORMAT FOLDER OUT [judged] prints one JSON object; the time begins
-after SciPy was loaded."""
+each lead as the import does by default, and writes one .npy each. No quality check, no exclusions, no fingerprints.
+
+    bench_numpy.py FORMAT FOLDER OUT [judged] [libraries]
+
+judged: it also does what else the import does, in the shortest way NumPy has: looks for flat, clipped and weak windows,
+finds beats by two detectors, compares them with the average beat, takes a spectrum, and writes one HDF5 file, which is
+not compressed, as the store's samples are not. libraries: files are read by wfdb and mne, as most scripts do, and not by
+the shortest code that reads just these. Prints one JSON object; the time begins after the libraries were loaded, and
+exits with 77 when one is missing."""
 import json
 import pathlib
 import resource
@@ -18,6 +22,12 @@ from scipy.signal import butter, find_peaks, resample_poly, sosfiltfilt, welch  
 
 if "judged" in sys.argv:
     import h5py  # noqa: E402
+if "libraries" in sys.argv:
+    try:
+        import mne
+        import wfdb as physionet
+    except ImportError:
+        sys.exit(77)
 
 loaded = time.perf_counter() - begun
 RATE, LOW, HIGH, ORDER = 128, 0.8, 50, 8
@@ -70,6 +80,23 @@ def edf(folder):
             yield f"{path.stem}_{i}", counts[i] / seconds, x
 
 
+def wfdb_library(folder):
+    for header in sorted(pathlib.Path(folder).glob("*.hea")):
+        record = physionet.rdrecord(str(header.with_suffix("")))
+        for k in range(record.n_sig):
+            yield f"{header.stem}_{k}", record.fs, record.p_signal[:, k]
+
+
+def edf_library(folder):
+    for path in sorted(pathlib.Path(folder).glob("*.edf")):
+        raw = mne.io.read_raw_edf(path, include=["ECG ECG"], preload=True, verbose="error")
+        for k, x in enumerate(raw.get_data()):
+            yield f"{path.stem}_{k}", raw.info["sfreq"], 1e3 * x
+
+
+READERS = {"wfdb": (wfdb, wfdb_library), "edf": (edf, edf_library)}
+
+
 def band(x, low, high, rate):
     return sosfiltfilt(butter(2, [low, min(high, 0.45 * rate)], "bandpass", fs=rate, output="sos"), x)
 
@@ -103,11 +130,12 @@ def judge(x, rate):
             np.sqrt(np.mean(np.diff(interval) ** 2)))
 
 
-def main(kind, folder, out, judged=False):
+def main(kind, folder, out, *more):
+    judged, read = "judged" in more, READERS[kind]["libraries" in more]
     pathlib.Path(out).mkdir(parents=True, exist_ok=True)
     begin, samples, stored, recordings = time.perf_counter(), 0, 0, 0
     store = h5py.File(pathlib.Path(out) / "all.h5", "w") if judged else None
-    for name, rate, x in {"wfdb": wfdb, "edf": edf}[kind](folder):
+    for name, rate, x in read(folder):
         if judged:
             judge(x, rate)
         sos = butter(ORDER, [LOW, min(HIGH, 0.45 * rate)], "bandpass", fs=rate, output="sos")
@@ -125,4 +153,4 @@ def main(kind, folder, out, judged=False):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    main(*sys.argv[1:])
