@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/hash.h"
+
 enum {
     PORTS = 8, /* that rank 0 may try where nobody keeps one free for it */
     LAST_PORT = 65535,
@@ -122,11 +124,10 @@ static vg_status find_master(vg_place *place)
     return master ? set_master(place, "MASTER_ADDR", master) : missing(place->starter, "MASTER_ADDR");
 }
 
-/* What keeps runs apart: the text itself, or its beginning and a hash (FNV-1a) where it is too long. */
+/* What keeps runs apart: the text itself, or its beginning and a hash where it is too long. */
 static void set_job(vg_place *place, const char *text)
 {
-    uint64_t hash = 14695981039346656037u;
-    for (const char *at = text; *at; at++) hash = (hash ^ (unsigned char)*at) * 1099511628211u;
+    const uint64_t hash = vg_hash_add(VG_HASH_NOTHING, text, strlen(text));
     if (strlen(text) < sizeof place->job)
         memcpy(place->job, text, strlen(text) + 1);
     else

@@ -5,6 +5,7 @@
  * file there are at most. */
 #include <unistd.h>
 
+#include "core/hash.h"
 #include "core/random.h"
 #include "tests/datasets/import_support.h"
 
@@ -22,28 +23,22 @@ typedef struct outcome {
     int64_t said;     /* left out, or warned about */
 } outcome;
 
-static uint64_t mix(uint64_t hash, const void *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++) hash = (hash ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
-    return hash;
-}
-
 static uint64_t content_of(const char *path)
 {
     vg_store *store;
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = VG_HASH_NOTHING;
     assert_ok(vg_store_open(path, &store));
     assert_ok(vg_store_verify(store));
     for (int64_t i = 0; i < vg_store_recording_count(store); i++) {
         const vg_recording *r = vg_store_recording(store, i);
         const char *texts[] = {r->subject, r->trial, r->stimulus, r->lead};
-        hash = mix(hash, &r->fingerprint, sizeof r->fingerprint);
-        hash = mix(hash, &r->length, sizeof r->length);
+        hash = vg_hash_add(hash, &r->fingerprint, sizeof r->fingerprint);
+        hash = vg_hash_add(hash, &r->length, sizeof r->length);
         for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
-            hash = mix(hash, texts[k], strlen(texts[k]) + 1);
+            hash = vg_hash_add(hash, texts[k], strlen(texts[k]) + 1);
         for (int k = 0; k < vg_store_rating_count(store); k++) {
             double rating = vg_store_ratings(store, i)[k];
-            if (!isnan(rating)) hash = mix(hash, &rating, sizeof rating);
+            if (!isnan(rating)) hash = vg_hash_add(hash, &rating, sizeof rating);
         }
     }
     vg_store_close(store);

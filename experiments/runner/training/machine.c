@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/hash.h"
 #include "core/log.h"
 #include "core/progress.h"
 
@@ -82,9 +83,7 @@ static double cores_number(void)
     CPU_ZERO(&cores);
     (void)gethostname(host, sizeof host - 1);
     (void)sched_getaffinity(0, sizeof cores, &cores);
-    uint64_t hash = 14695981039346656037u;
-    for (size_t i = 0; i < sizeof host; i++) hash = (hash ^ (unsigned char)host[i]) * 1099511628211u;
-    for (size_t i = 0; i < sizeof cores; i++) hash = (hash ^ ((unsigned char *)&cores)[i]) * 1099511628211u;
+    const uint64_t hash = vg_hash_add(vg_hash_add(VG_HASH_NOTHING, host, sizeof host), &cores, sizeof cores);
     return (double)(hash >> 12);
 }
 
