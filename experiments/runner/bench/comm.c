@@ -116,10 +116,7 @@ static void tell(const exchange *x, const char *transport, const vg_bench_time *
     vg_json_put_string(bench->json, "collective", collectives[x->which].name);
     vg_json_put_double(bench->json, "bytes", bytes);
     vg_json_put_int(bench->json, "count", x->count);
-    vg_json_put_double(bench->json, "seconds", time->median);
-    vg_json_put_double(bench->json, "least", time->least);
-    vg_json_put_double(bench->json, "most", time->most);
-    vg_json_put_double(bench->json, "spread", time->spread);
+    vg_bench_time_put(time, bench->json);
     vg_json_put_int(bench->json, "calls", time->calls);
     vg_json_put_int(bench->json, "samples", time->samples);
     vg_json_put_double(bench->json, "algbw_bytes_s", algorithm);

@@ -41,10 +41,7 @@ static void tell(const vg_bench *bench, const vg_corpus *corpus, int64_t batch, 
     vg_json_put_string(bench->json, "samples_in", corpus->mapped ? "mapped" : "memory");
     vg_json_put_int(bench->json, "batch", batch);
     vg_json_put_int(bench->json, "prefetch", prefetch);
-    vg_json_put_double(bench->json, "seconds", time->median);
-    vg_json_put_double(bench->json, "least", time->least);
-    vg_json_put_double(bench->json, "most", time->most);
-    vg_json_put_double(bench->json, "spread", time->spread);
+    vg_bench_time_put(time, bench->json);
     vg_json_put_double(bench->json, "segments_s", segments_s);
     vg_json_put_double(bench->json, "bytes_s", bytes_s);
     vg_json_end(bench->json);

@@ -104,3 +104,11 @@ vg_status vg_bench_measure(const vg_bench_task *task, vg_bench_time *out)
 {
     return vg_bench_measure_in_turn(task, 1, out);
 }
+
+void vg_bench_time_put(const vg_bench_time *time, vg_json_writer *json)
+{
+    vg_json_put_double(json, "seconds", time->median);
+    vg_json_put_double(json, "least", time->least);
+    vg_json_put_double(json, "most", time->most);
+    vg_json_put_double(json, "spread", time->spread);
+}

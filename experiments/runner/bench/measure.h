@@ -4,6 +4,7 @@
 #define VAGUS_EXPERIMENTS_RUNNER_BENCH_MEASURE_H
 
 #include "core/group/group.h"
+#include "core/json.h"
 
 /* Queues call number `index`; or does so many calls in a row. */
 typedef vg_status (*vg_bench_call)(void *context, int64_t index);
@@ -28,6 +29,9 @@ typedef struct vg_bench_time {
     int64_t calls; /* of one timing */
     int samples;
 } vg_bench_time;
+
+/* Its seconds and its spread, as members of the object that is being written. */
+void vg_bench_time_put(const vg_bench_time *time, vg_json_writer *json);
 
 /* Warms up, finds how many calls a timing needs, and takes the timings. */
 VG_NODISCARD vg_status vg_bench_measure(const vg_bench_task *task, vg_bench_time *out);

@@ -44,10 +44,7 @@ static void tell(const vg_bench *bench, const vg_bench_case *c, vg_bench_precisi
     vg_json_put_string(bench->json, "precision", vg_bench_precision_name(precision));
     vg_json_put_string(bench->json, "served_by", bench->kernels->served_by[c->id]);
     vg_json_put_int(bench->json, "times", c->times);
-    vg_json_put_double(bench->json, "seconds", time->median);
-    vg_json_put_double(bench->json, "least", time->least);
-    vg_json_put_double(bench->json, "most", time->most);
-    vg_json_put_double(bench->json, "spread", time->spread);
+    vg_bench_time_put(time, bench->json);
     vg_json_put_int(bench->json, "calls", time->calls);
     vg_json_put_int(bench->json, "samples", time->samples);
     vg_json_put_int(bench->json, "sets", sets);

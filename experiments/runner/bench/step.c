@@ -171,10 +171,7 @@ static void tell(const vg_bench *bench, const outcome *o)
     vg_json_put_string(bench->json, "model", vg_bench_model_name(o->model));
     vg_json_put_string(bench->json, "precision", vg_bench_precision_name(o->precision));
     vg_json_put_int(bench->json, "batch", o->batch);
-    vg_json_put_double(bench->json, "seconds", o->time.median);
-    vg_json_put_double(bench->json, "least", o->time.least);
-    vg_json_put_double(bench->json, "most", o->time.most);
-    vg_json_put_double(bench->json, "spread", o->time.spread);
+    vg_bench_time_put(&o->time, bench->json);
     vg_json_put_double(bench->json, "segments_s", segments_s);
     vg_json_put_int(bench->json, "reduced_bytes", o->reduced);
     vg_json_put_double(bench->json, "without_sums", o->without);
