@@ -81,7 +81,6 @@ static vg_status run(vg_bench_kind kind, const vg_bench_options *options, bool a
 {
     vg_json_writer json = vg_json_writer_make(true);
     vg_bench bench;
-    char *text = NULL;
     bool writes = false;
     vg_json_begin_object(&json, NULL);
     vg_json_put_string(&json, "benchmark", kinds[kind]);
@@ -97,10 +96,7 @@ static vg_status run(vg_bench_kind kind, const vg_bench_options *options, bool a
         return status;
     }
     vg_json_end(&json);
-    VG_TRY(vg_json_take(&json, &text));
-    puts(text);
-    free(text);
-    return VG_OK;
+    return vg_json_print(&json);
 }
 
 static int find_kind(const char *name)

@@ -70,3 +70,12 @@ vg_status vg_run_help(const char *command, const char *what)
     free(keys);
     return VG_OK;
 }
+
+vg_status vg_json_print(vg_json_writer *json)
+{
+    char *text;
+    VG_TRY(vg_json_take(json, &text));
+    puts(text);
+    free(text);
+    return VG_OK;
+}

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "core/json.h"
 #include "core/rundir.h"
 
 typedef vg_status (*vg_command_function)(int argc, char **argv);
@@ -31,6 +32,9 @@ VG_NODISCARD vg_status vg_run_arguments_parse(int argc, char **argv, const char 
 
 /* What `--help` of such a command prints: how it is called, then every key of an experiment. */
 VG_NODISCARD vg_status vg_run_help(const char *command, const char *what);
+
+/* Prints what was written as lines of its own. The writer is done with, whatever the status. */
+VG_NODISCARD vg_status vg_json_print(vg_json_writer *json);
 
 /* 0 done, 1 the run failed, 2 usage or configuration, 75 stopped on request and resumable. */
 int vg_exit_code(vg_status status);

@@ -76,29 +76,26 @@ static vg_status import_sources(const wish *request, vg_store **store)
 
 static vg_status show(const wish *request, const vg_check *check)
 {
-    char *text = NULL;
-    vg_status status = VG_OK;
+    char *text;
     if (request->html) {
         VG_TRY(vg_check_page(check, &text));
-        status = vg_file_write(request->html, text, strlen(text));
+        vg_status status = vg_file_write(request->html, text, strlen(text));
         free(text);
-        text = NULL;
         VG_TRY(status);
     }
     if (request->json) {
         vg_json_writer json = vg_json_writer_make(true);
         vg_check_put(check, &json);
-        status = vg_json_take(&json, &text);
+        VG_TRY(vg_json_print(&json));
     } else {
         vg_text table = {0};
         vg_check_print(check, request->all ? 0 : SHOWN, &table);
-        status = vg_text_take(&table, &text);
+        VG_TRY(vg_text_take(&table, &text));
+        fputs(text, stdout);
+        free(text);
     }
-    if (status == VG_OK) fputs(text, stdout);
-    if (status == VG_OK && request->json) putchar('\n');
-    if (request->html && status == VG_OK) fprintf(stderr, "vagus: wrote %s\n", request->html);
-    free(text);
-    return status;
+    if (request->html) fprintf(stderr, "vagus: wrote %s\n", request->html);
+    return VG_OK;
 }
 
 static vg_status run(const wish *request)

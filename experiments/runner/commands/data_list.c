@@ -160,14 +160,10 @@ vg_status vg_data_list(int argc, char **argv)
     if (!as_json && one) print_one(one);
     if (!as_json && !one) print_table();
     if (!as_json) return VG_OK;
-    char *text;
     vg_json_writer json = vg_json_writer_make(true);
     if (!one) vg_json_begin_array(&json, NULL);
     if (one) put_one(&json, one);
     for (int i = 0; !one && (set = vg_dataset_at(i)); i++) put_one(&json, set);
     if (!one) vg_json_end(&json);
-    VG_TRY(vg_json_take(&json, &text));
-    printf("%s\n", text);
-    free(text);
-    return VG_OK;
+    return vg_json_print(&json);
 }

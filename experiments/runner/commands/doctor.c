@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "core/group/group.h"
-#include "core/json.h"
 #include "experiments/runner/commands/command.h"
 #include "kernels/kernels.h"
 
@@ -193,11 +192,7 @@ static vg_status print_json(const findings *f)
     for (int i = 0; i < f->count; i++) put_device(&json, &f->devices[i]);
     vg_json_end(&json);
     vg_json_end(&json);
-    char *text;
-    VG_TRY(vg_json_take(&json, &text));
-    printf("%s\n", text);
-    free(text);
-    return VG_OK;
+    return vg_json_print(&json);
 }
 
 vg_status vg_command_doctor(int argc, char **argv)

@@ -59,7 +59,6 @@ static vg_status tell(const vg_experiment *experiment, const vg_plan_options *op
 {
     if (!as_json) return vg_plan_run(experiment, options, stdout, NULL);
     vg_json_writer json = vg_json_writer_make(true);
-    char *text = NULL;
     vg_json_begin_object(&json, NULL);
     vg_json_put_int(&json, "plan_version", 1);
     vg_status status = vg_plan_run(experiment, options, NULL, &json);
@@ -68,10 +67,7 @@ static vg_status tell(const vg_experiment *experiment, const vg_plan_options *op
         return status;
     }
     vg_json_end(&json);
-    VG_TRY(vg_json_take(&json, &text));
-    puts(text);
-    free(text);
-    return VG_OK;
+    return vg_json_print(&json);
 }
 
 bool vg_plan_asked(int argc, char **argv)
