@@ -10,6 +10,7 @@
 #include "core/group/kind.h"
 #include "core/library.h"
 #include "kernels/kernels.h"
+#include "tests/core/group_numbers.h"
 #include "tests/core/group_ranks.h"
 #include "tests/cuda/machine.h"
 #include "tests/cuda/stand_in_nccl.h"
@@ -60,28 +61,6 @@ static vg_status close_all(vg_status status, bool good)
 
 /* ---- Sums ---- */
 
-/* Small integers, exact in every type and every order of adding up. */
-static int64_t number(int rank, int64_t i)
-{
-    return (i * 7 + rank * 13) % 31 - 15;
-}
-
-static void put(void *array, vg_dtype type, int64_t i, int64_t value)
-{
-    if (type == VG_F32) ((float *)array)[i] = (float)value;
-    if (type == VG_F64) ((double *)array)[i] = (double)value;
-    if (type == VG_I64) ((int64_t *)array)[i] = value;
-    if (type == VG_BF16) ((uint16_t *)array)[i] = vg_bf16_from_float((float)value);
-}
-
-static bool is(const void *array, vg_dtype type, int64_t i, int64_t value)
-{
-    if (type == VG_F32) return ((const float *)array)[i] == (float)value;
-    if (type == VG_F64) return ((const double *)array)[i] == (double)value;
-    if (type == VG_I64) return ((const int64_t *)array)[i] == value;
-    return vg_bf16_to_float(((const uint16_t *)array)[i]) == (float)value;
-}
-
 static vg_status collect(vg__collective_kind kind, void *array, int64_t count, vg_dtype type)
 {
     switch (kind) {
@@ -100,26 +79,16 @@ static vg_status collect(vg__collective_kind kind, void *array, int64_t count, v
 /* The upload before and the download after it are the device's first order. */
 static void one(vg__collective_kind kind, int64_t count, vg_dtype type)
 {
-    const int ranks = here->size, rank = here->rank;
-    const int64_t pieces = kind == VG__REDUCE_SCATTER || kind == VG__ALL_GATHER ? ranks : 1;
-    const int64_t all = count * pieces;
-    const size_t bytes = (size_t)all * vg_dtype_size(type);
+    const size_t bytes = (size_t)count * (size_t)ranks_pieces(kind, here) * vg_dtype_size(type);
     void *array, *host = malloc(bytes + 1);
     CLAIM(host && vg_device_allocate(device, bytes + 1, &array) == VG_OK);
-    for (int64_t i = 0; i < all; i++) put(host, type, i, number(rank, i));
+    ranks_fill(host, kind, type, count, here);
     CLAIM(vg_device_copy(device, array, host, bytes, VG_COPY_TO_DEVICE) == VG_OK);
     CLAIM(collect(kind, array, count, type) == VG_OK);
     CLAIM(vg_group_join(group) == VG_OK);
     CLAIM(vg_device_copy(device, host, array, bytes, VG_COPY_TO_HOST) == VG_OK);
     CLAIM(vg_group_synchronize(group) == VG_OK);
-    for (int64_t i = 0; i < all; i++) {
-        int64_t sum = 0;
-        for (int r = 0; r < ranks; r++) sum += number(r, i);
-        if (kind == VG__ALL_REDUCE || (kind == VG__REDUCE_SCATTER && i / count == rank))
-            CLAIM(is(host, type, i, sum));
-        if (kind == VG__ALL_GATHER) CLAIM(is(host, type, i, number((int)(i / count), i)));
-        if (kind == VG__BROADCAST) CLAIM(is(host, type, i, number(0, i)));
-    }
+    ranks_judge(host, kind, type, count, here);
     vg_device_release(device, array, bytes + 1);
     free(host);
 }
@@ -162,7 +131,7 @@ static vg_status recorded(vg_group *none, const vg_place *place)
         static vg_recording *recording;
         emulated_set_order(order += 16);
         vg_group_at(group, replay + 2);
-        for (int i = 0; i < N; i++) host[i] = (float)number(place->rank, i + replay);
+        for (int i = 0; i < N; i++) host[i] = (float)ranks_number(place->rank, i + replay);
         CLAIM(vg_device_copy(device, x, host, sizeof host, VG_COPY_TO_DEVICE) == VG_OK);
         if (replay == 0) CLAIM(vg_device_record_begin(device) == VG_OK);
         if (replay <= 0) { /* once in the ordinary way, then to be kept */
@@ -183,7 +152,7 @@ static vg_status recorded(vg_group *none, const vg_place *place)
         CLAIM(vg_group_synchronize(group) == VG_OK);
         for (int i = 0; i < N; i++) {
             int64_t sum = 0;
-            for (int r = 0; r < place->size; r++) sum += number(r, i + replay);
+            for (int r = 0; r < place->size; r++) sum += ranks_number(r, i + replay);
             CLAIM(host[i] == (float)(i < N / 2 ? sum : sum * place->size));
         }
         if (replay == REPLAYS) vg_recording_destroy(device, recording);

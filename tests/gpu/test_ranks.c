@@ -17,6 +17,7 @@
 #include "core/group/kind.h"
 #include "core/group/wire.h"
 #include "kernels/kernels.h"
+#include "tests/core/group_numbers.h"
 #include "tests/core/group_ranks.h"
 
 enum { MOST_SECONDS = 50, PATIENCE = 20 };
@@ -48,51 +49,16 @@ static vg_status finish(void)
     }
 }
 
-static int64_t number(int rank, int64_t i)
-{
-    return (i * 7 + rank * 13) % 31 - 15;
-}
-
-static void put(void *array, vg_dtype type, int64_t i, int64_t value)
-{
-    if (type == VG_F32) ((float *)array)[i] = (float)value;
-    if (type == VG_F64) ((double *)array)[i] = (double)value;
-    if (type == VG_I64) ((int64_t *)array)[i] = value;
-    if (type == VG_BF16) ((uint16_t *)array)[i] = vg_bf16_from_float((float)value);
-}
-
-static bool is(const void *array, vg_dtype type, int64_t i, int64_t value)
-{
-    if (type == VG_F32) return ((const float *)array)[i] == (float)value;
-    if (type == VG_F64) return ((const double *)array)[i] == (double)value;
-    if (type == VG_I64) return ((const int64_t *)array)[i] == value;
-    return vg_bf16_to_float(((const uint16_t *)array)[i]) == (float)value;
-}
-
-/* What was not summed or moved is as it was, but for the other pieces of a scatter. */
-static void judge(vg__collective_kind kind, const void *host, int64_t count, int64_t all, vg_dtype type)
-{
-    for (int64_t i = 0; i < all; i++) {
-        int64_t sum = 0;
-        for (int r = 0; r < group->place.size; r++) sum += number(r, i);
-        if (kind == VG__ALL_REDUCE || (kind == VG__REDUCE_SCATTER && i / count == group->place.rank))
-            CLAIM(is(host, type, i, sum));
-        if (kind == VG__ALL_GATHER) CLAIM(is(host, type, i, number((int)(i / count), i)));
-        if (kind == VG__BROADCAST) CLAIM(is(host, type, i, number(0, i)));
-    }
-}
-
 /* The second time as a replayed recording, which is how a step runs. */
 static void one(vg__collective_kind kind, int64_t count, vg_dtype type)
 {
-    const bool pieces = kind == VG__REDUCE_SCATTER || kind == VG__ALL_GATHER;
-    const int64_t all = pieces ? count * group->place.size : count;
-    const size_t bytes = (size_t)all * vg_dtype_size(type);
+    const vg_place *place = &group->place;
+    const size_t bytes = (size_t)count * (size_t)ranks_pieces(kind, place) * vg_dtype_size(type);
     void *array, *host = malloc(bytes);
     vg_recording *recording = NULL;
     CLAIM(host && vg_device_allocate(device, bytes, &array) == VG_OK);
     for (int again = 0; again < 2; again++) {
-        for (int64_t i = 0; i < all; i++) put(host, type, i, number(group->place.rank, i));
+        ranks_fill(host, kind, type, count, place);
         CLAIM(vg_device_copy(device, array, host, bytes, VG_COPY_TO_DEVICE) == VG_OK);
         if (again) CLAIM(vg_device_record_begin(device) == VG_OK);
         CLAIM(queue(kind, "numbers", array, count, type) == VG_OK);
@@ -103,7 +69,7 @@ static void one(vg__collective_kind kind, int64_t count, vg_dtype type)
         CLAIM(finish() == VG_OK);
         CLAIM(vg_device_copy(device, host, array, bytes, VG_COPY_TO_HOST) == VG_OK);
         CLAIM(finish() == VG_OK && vg_device_synchronize(device) == VG_OK);
-        judge(kind, host, count, all, type);
+        ranks_judge(host, kind, type, count, place);
     }
     vg_recording_destroy(device, recording);
     vg_device_release(device, array, bytes);
