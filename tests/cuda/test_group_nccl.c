@@ -10,7 +10,7 @@
 #include "core/group/kind.h"
 #include "core/library.h"
 #include "kernels/kernels.h"
-#include "tests/core/group_numbers.h"
+#include "tests/cuda/group_numbers.h"
 #include "tests/core/group_ranks.h"
 #include "tests/cuda/machine.h"
 #include "tests/cuda/stand_in_nccl.h"

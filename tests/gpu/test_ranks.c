@@ -17,7 +17,7 @@
 #include "core/group/kind.h"
 #include "core/group/wire.h"
 #include "kernels/kernels.h"
-#include "tests/core/group_numbers.h"
+#include "tests/cuda/group_numbers.h"
 #include "tests/core/group_ranks.h"
 
 enum { MOST_SECONDS = 50, PATIENCE = 20 };

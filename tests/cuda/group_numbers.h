@@ -1,7 +1,7 @@
 /* What goes into collectives over a device, and what must come out: small whole numbers, exact in every type
  * and every order of adding up, compared with ==. */
-#ifndef VAGUS_TESTS_CORE_GROUP_NUMBERS_H
-#define VAGUS_TESTS_CORE_GROUP_NUMBERS_H
+#ifndef VAGUS_TESTS_CUDA_GROUP_NUMBERS_H
+#define VAGUS_TESTS_CUDA_GROUP_NUMBERS_H
 
 #include "core/group/kind.h"
 

@@ -1,4 +1,4 @@
-#include "tests/core/group_numbers.h"
+#include "tests/cuda/group_numbers.h"
 
 #include "tests/core/group_ranks.h"
 
