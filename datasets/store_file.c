@@ -4,7 +4,7 @@
  * knows no such dataset that grows, and its chunks cost more than they give: HDF5 1.10 walks through all of
  * them to tell the address of one. So the samples are written here, to the place where HDF5 puts the first
  * data of a file that is made as below, and the dataset is created over them at the end, when its length is
- * known. Where HDF5 says it has put it is compared. */
+ * known. Where HDF5 says it has put it is compared; versions 1.10.8 and 2.0.0 agree. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
