@@ -8,7 +8,7 @@
 #ifndef VAGUS_DATASETS_MIXTURE_H
 #define VAGUS_DATASETS_MIXTURE_H
 
-#include "datasets/corpus.h"
+#include "datasets/corpus/corpus.h"
 
 typedef struct vg__mixture vg__mixture;
 

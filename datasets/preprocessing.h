@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "core/status.h"
-#include "datasets/store.h"
+#include "datasets/store/store.h"
 
 #ifdef __cplusplus
 extern "C" {

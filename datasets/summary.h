@@ -3,7 +3,7 @@
 #define VAGUS_DATASETS_SUMMARY_H
 
 #include "core/status.h"
-#include "datasets/store.h"
+#include "datasets/store/store.h"
 
 #ifdef __cplusplus
 extern "C" {

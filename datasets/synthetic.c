@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "core/random.h"
-#include "datasets/store.h"
+#include "datasets/store/store.h"
 
 enum { WAVES = 5, LINES = 120, STEPS_PER_SECOND = 512 };
 static const double PI = 3.14159265358979323846;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "core/random.h"
-#include "datasets/store.h"
+#include "datasets/store/store.h"
 #include "tests/support/support.h"
 
 static inline vg_store_info fixture_info(const char *source, double rate)

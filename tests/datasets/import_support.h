@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "datasets/import/importer.h"
-#include "datasets/store.h"
+#include "datasets/store/store.h"
 #include "datasets/synthetic.h"
 #include "tests/support/support.h"
 

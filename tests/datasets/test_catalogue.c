@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "datasets/catalogue.h"
+#include "datasets/catalogue/catalogue.h"
 #include "datasets/import/importer.h"
 #include "datasets/import/pipeline/table.h"
-#include "datasets/store.h"
+#include "datasets/store/store.h"
 #include "tests/support/support.h"
 
 static bool said(const char *text)

@@ -1,7 +1,7 @@
 /* A check of made signals, each with one thing wrong: the verdict, the filter that changed between two
  * recordings of one person, and the three ways of showing it. */
 #include "core/random.h"
-#include "datasets/check.h"
+#include "datasets/check/check.h"
 #include "datasets/signal/filter.h"
 #include "datasets/summary.h"
 #include "tests/datasets/fixture.h"

@@ -1,5 +1,5 @@
 /* What a check finds by itself in real recordings. Needs VAGUS_TEST_DATA. */
-#include "datasets/check.h"
+#include "datasets/check/check.h"
 #include "tests/datasets/import_support.h"
 
 static char *folder;

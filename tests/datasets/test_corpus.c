@@ -7,7 +7,7 @@
 #include <hdf5.h>
 
 #include "core/log.h"
-#include "datasets/corpus.h"
+#include "datasets/corpus/corpus.h"
 
 static char *folder;
 

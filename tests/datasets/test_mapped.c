@@ -10,9 +10,9 @@
 
 #include <hdf5.h>
 
-#include "datasets/corpus.h"
+#include "datasets/corpus/corpus.h"
 #include "datasets/loader.h"
-#include "datasets/store_layout.h"
+#include "datasets/store/layout.h"
 
 static vg_corpus *load(const char *const *paths, int count, int64_t memory, const char *lead)
 {

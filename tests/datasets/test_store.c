@@ -13,7 +13,7 @@
 #include <hdf5.h>
 
 #include "core/random.h"
-#include "datasets/store_layout.h"
+#include "datasets/store/layout.h"
 
 static char *folder;
 

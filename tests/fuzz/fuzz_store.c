@@ -2,8 +2,8 @@
  * inputs get past the library. */
 #include <sys/mman.h>
 
-#include "datasets/store.h"
-#include "datasets/store_signal.h"
+#include "datasets/store/store.h"
+#include "datasets/store/signal.h"
 #include "tests/fuzz/fuzz.h"
 
 static void map(const vg_store *store)

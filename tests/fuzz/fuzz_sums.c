@@ -2,7 +2,7 @@
  * files are written into the folder of the set alone, each once, from below the set's own address. The first
  * byte chooses the set of the catalogue, and whether all of it is wanted. */
 #include "core/sha256.h"
-#include "datasets/fetch_list.h"
+#include "datasets/catalogue/fetch_list.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check(const vg__fetch_list *list, const vg_dataset *set)

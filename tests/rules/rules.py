@@ -26,7 +26,7 @@ SKIPPED_FOLDERS = {"build", "runs", "data", "__pycache__"}
 KERNELS = ["kernels/kernels.h", "kernels/kernels.def"]
 BELOW_RUNNER = ["core/", "models/", "datasets/", *KERNELS]
 IMPORT = "datasets/import/"
-BELOW_IMPORT = ["core/", "datasets/*", "datasets/signal/", IMPORT + "importer.h"]
+BELOW_IMPORT = ["core/", "datasets/*", "datasets/signal/", "datasets/store/", IMPORT + "importer.h"]
 RUNNER = "experiments/runner/"
 BASE = [RUNNER + "experiment.h", RUNNER + "experiment.def"]
 TABLE = {
@@ -55,7 +55,7 @@ TABLE = {
 
 # Foreign headers and where they may stand; `one` allows a single file of those.
 CAGES = [
-    (r"hdf5(_hl)?\.h", r"datasets/store\w*\.[ch]|datasets/import/formats/hdf5\w*\.[ch]", False),
+    (r"hdf5(_hl)?\.h", r"datasets/store/\w+\.[ch]|datasets/import/formats/hdf5\w*\.[ch]", False),
     (r"yaml\.h", r"core/\w+\.c", True),
     (r"(cjson/)?cJSON\.h", r"core/\w+\.c", True),
     (r"curl/\w+\.h", r"core/download_transfer\.c", True),

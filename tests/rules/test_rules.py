@@ -16,7 +16,7 @@ HEADER = "#ifndef VAGUS_{0}_PLANTED_H\n#define VAGUS_{0}_PLANTED_H\n{1}\n#endif\
 
 # rule, file, text (written, or appended to a file that exists), what the message must contain
 PLANTS = [
-    ("includes", "models/planted.c", '#include "datasets/store.h"\n', 'models/ may not include "datasets/store.h"'),
+    ("includes", "models/planted.c", '#include "datasets/store/store.h"\n', 'models/ may not include "datasets/store/store.h"'),
     ("includes", "datasets/planted.c", '#include "kernels/kernels.h"\n', "datasets/ may not include"),
     ("includes", "core/planted.c", '#include "kernels/kernels.h"\n', "core/ may not include"),
     ("includes", "models/planted.c", '#include "kernels/backend.h"\n', "models/ may not include"),
@@ -32,7 +32,7 @@ PLANTS = [
     ("includes", "core/planted.c", "#include <openssl/evp.h>\n", "<openssl/evp.h> is caged"),
     ("includes", "core/planted.c", "#include <archive.h>\n", "<archive.h> is neither"),
     ("includes", "core/planted.c", '#include "status.h"\n', "includes are rooted there"),
-    ("includes", "models/sub/planted.c", '\n\n#include "datasets/store.h"\n', "models/sub/planted.c:3:"),
+    ("includes", "models/sub/planted.c", '\n\n#include "datasets/store/store.h"\n', "models/sub/planted.c:3:"),
     ("guards", "core/planted.h", "int vg_x;\n", "core/planted.h: does not stand between"),
     ("guards", "core/planted.h", "#pragma once\n" + HEADER.format("CORE", ""), "#pragma once"),
     ("guards", "core/planted.h", "#ifndef VAGUS_CORE_STATUS_H\n#define VAGUS_CORE_STATUS_H\n#endif\n", "the guard"),
@@ -49,9 +49,9 @@ PLANTS = [
 ]
 # What must not be taken for a violation.
 FINE = [
-    ("includes", "models/planted.c", '/* #include "datasets/store.h" */\n// #include <hdf5.h>\n'),
+    ("includes", "models/planted.c", '/* #include "datasets/store/store.h" */\n// #include <hdf5.h>\n'),
     ("includes", "kernels/cpu/planted.c", '#include "kernels/kernels.h"\n#include <dnnl.h>\n#include <string.h>\n'),
-    ("includes", "tests/core/planted.c", '#include "datasets/store.h"\n#include "models/model.h"\n#include <hdf5.h>\n'),
+    ("includes", "tests/core/planted.c", '#include "datasets/store/store.h"\n#include "models/model.h"\n#include <hdf5.h>\n'),
     ("names", "core/planted.h", HEADER.format("CORE", "VG_NODISCARD VG_API int vg_a(int (*f)(int), const char *s);")),
     ("nan", "tests/core/planted.c", "if (!(max_err <= tol)) fail();\n"),
 ]

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "datasets/store.h"
+#include "datasets/store/store.h"
 #include "tests/runner/leave_one_out.h"
 
 /* Triangular beats on a slow drift. */

@@ -22,7 +22,7 @@
 #include "datasets/import/formats/mapping.h"
 #include "datasets/import/pipeline/files.h"
 #include "datasets/import/pipeline/pipeline.h"
-#include "datasets/store_hdf5.h"
+#include "datasets/store/hdf5.h"
 
 enum { WORD = VG__MAP_VALUE, MAX_LEADS = 256 };
 static const int64_t MAX_RECORDINGS = 100000000, MAX_SAMPLES = (int64_t)1 << 31;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "datasets/store_hdf5.h"
+#include "datasets/store/hdf5.h"
 
 vg_status vg__hdf5_part_fail(const char *path, const char *what)
 {

@@ -4,7 +4,7 @@
 
 #include "datasets/import/importer.h"
 #include "datasets/import/pipeline/table.h"
-#include "datasets/store.h"
+#include "datasets/store/store.h"
 
 typedef struct vg__pipeline vg__pipeline;
 

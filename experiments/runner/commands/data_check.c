@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
-#include "datasets/check.h"
+#include "datasets/check/check.h"
 #include "datasets/import/importer.h"
 #include "experiments/runner/commands/data.h"
 #include "experiments/runner/commands/words.h"

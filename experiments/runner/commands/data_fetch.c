@@ -9,7 +9,7 @@
 #include "core/progress.h"
 #include "core/signals.h"
 #include "core/text.h"
-#include "datasets/fetch.h"
+#include "datasets/catalogue/fetch.h"
 #include "experiments/runner/commands/data.h"
 #include "experiments/runner/commands/words.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/json.h"
-#include "datasets/catalogue.h"
+#include "datasets/catalogue/catalogue.h"
 #include "experiments/runner/commands/data.h"
 #include "experiments/runner/commands/words.h"
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "core/status.h"
-#include "datasets/corpus.h"
+#include "datasets/corpus/corpus.h"
 #include "datasets/split.h"
 #include "experiments/runner/evaluation/logistic.h"
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "core/rundir.h"
-#include "datasets/corpus.h"
+#include "datasets/corpus/corpus.h"
 #include "experiments/runner/evaluation/metrics.h"
 #include "experiments/runner/experiment.h"
 

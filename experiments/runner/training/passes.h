@@ -5,7 +5,7 @@
 #define VAGUS_EXPERIMENTS_RUNNER_TRAINING_PASSES_H
 
 #include "core/rundir.h"
-#include "datasets/corpus.h"
+#include "datasets/corpus/corpus.h"
 #include "datasets/loader.h"
 #include "experiments/runner/experiment.h"
 #include "experiments/runner/training/machine.h"

@@ -2,7 +2,7 @@
 #ifndef VAGUS_EXPERIMENTS_RUNNER_TRAINING_RESIDENCE_H
 #define VAGUS_EXPERIMENTS_RUNNER_TRAINING_RESIDENCE_H
 
-#include "datasets/corpus.h"
+#include "datasets/corpus/corpus.h"
 #include "models/resident.h"
 
 /* Copies the corpus' signal, and its tables as they are normalised now, when the device is not the host and

@@ -3,7 +3,7 @@
 #ifndef VAGUS_EXPERIMENTS_RUNNER_TRAINING_SETUP_H
 #define VAGUS_EXPERIMENTS_RUNNER_TRAINING_SETUP_H
 
-#include "datasets/corpus.h"
+#include "datasets/corpus/corpus.h"
 #include "experiments/runner/experiment.h"
 #include "experiments/runner/training/machine.h"
 #include "models/model.h"
