@@ -10,11 +10,18 @@
 
 #include "datasets/signal/filter.h"
 
+/* In a step lane 0 of a group takes what comes in and the others what their neighbour made; with two filters
+ * in the group (HALVES) the middle lane takes what comes in too. As __builtin_shuffle() counts: the group's
+ * lanes, then those of what comes in. */
 #ifdef __AVX2__
 enum { LANES = 4 };
 #define ALONG                                                                                                \
     {                                                                                                        \
         LANES, 0, 1, 2                                                                                       \
+    }
+#define HALVES                                                                                               \
+    {                                                                                                        \
+        LANES, 0, LANES + 2, 2                                                                               \
     }
 #else
 enum { LANES = 2 };
@@ -22,6 +29,7 @@ enum { LANES = 2 };
     {                                                                                                        \
         LANES, 0                                                                                             \
     }
+#define HALVES ALONG /* halves are too small to share */
 #endif
 enum {
     HALF = LANES / 2 > 1 ? LANES / 2 : 0, /* 0: halves are too small to share */
@@ -46,16 +54,33 @@ typedef struct layout {
     int first[VG_FILTER_MOST_AT_ONCE], last[VG_FILTER_MOST_AT_ONCE];
 } layout;
 
-/* What is worth code of its own: what an import runs, two filters of two sections and one of eight; and
- * either alone. */
-static const layout TOGETHER = {.groups = 12 / LANES,
-                                .chains = 3,
-                                .starts = HALF ? 3 : 7,
-                                .halves = HALF ? 1 : 0,
-                                .first = {0, 2, 4},
-                                .last = {1, 3, 11}},
-                    EIGHT = {.groups = 8 / LANES, .chains = 1, .starts = 1, .last = {7}},
-                    TWO = {.groups = 1, .chains = 1, .starts = 1, .last = {1}};
+/* What is worth code of its own, by the last lanes of the filters: the two of two sections that the quality
+ * measures need, alone and before a band-pass of up to 2, 4, 8, 12 or 16 sections; and such filters alone.
+ * X(name, chains, last lanes) */
+#define LAYOUTS(X)                                                                                           \
+    X(PAIR_AND_8, 3, 1, 3, 11)                                                                               \
+    X(PAIR_AND_4, 3, 1, 3, 7)                                                                                \
+    X(PAIR_AND_2, 3, 1, 3, 5)                                                                                \
+    X(PAIR_AND_12, 3, 1, 3, 15)                                                                              \
+    X(PAIR_AND_16, 3, 1, 3, 19)                                                                              \
+    X(PAIR, 2, 1, 3, 3)                                                                                      \
+    X(ONLY_2, 1, 1, 1, 1)                                                                                    \
+    X(ONLY_4, 1, 3, 3, 3)                                                                                    \
+    X(ONLY_8, 1, 7, 7, 7)                                                                                    \
+    X(ONLY_12, 1, 11, 11, 11)                                                                                \
+    X(ONLY_16, 1, 15, 15, 15)
+
+/* The bit of the group in which a filter begins at lane `at` if it follows the lane `last`. */
+#define BEGINS(last, at)            (((last) + 1) % LANES == (at) ? (uint64_t)1 << (((last) + 1) / LANES) : 0)
+#define FOLLOWING(chains, a, b, at) (((chains) > 1 ? BEGINS(a, at) : 0) | ((chains) > 2 ? BEGINS(b, at) : 0))
+#define MAKE_LAYOUT(name, chains_, a, b, c)                                                                  \
+    static const layout name = {.groups = (c) / LANES + 1,                                                   \
+                                .chains = (chains_),                                                         \
+                                .starts = 1 | FOLLOWING(chains_, a, b, 0),                                   \
+                                .halves = HALF ? FOLLOWING(chains_, a, b, HALF) : 0,                         \
+                                .first = {0, (chains_) > 1 ? (a) + 1 : 0, (chains_) > 2 ? (b) + 1 : 0},      \
+                                .last = {a, (chains_) > 1 ? (b) : 0, (chains_) > 2 ? (c) : 0}};
+LAYOUTS(MAKE_LAYOUT)
 
 /* A filter over a run of n samples. In its lanes sections that pass on what they get come first, so that it
  * ends with a group, or with the first half of one. */
@@ -141,14 +166,15 @@ static void add_chain(bank *b, const vg_filter *filter, double *out)
 /* All groups take one step; value[i] goes into lane i where a filter begins there. */
 ALWAYS_INLINE void step_groups(group *all, const layout *l, const double *value)
 {
-    const lane_numbers along = ALONG; /* lane 0 takes what comes in, the others their neighbour's */
+    const lane_numbers along = ALONG, halves = HALVES;
     double carried = 0;
     for (int k = 0; k < l->groups; k++) {
         group *g = &all[k];
-        const lanes in = {l->starts >> k & 1 ? value[k * LANES] : carried};
-        lanes x = __builtin_shuffle(g->out, in, along);
+        const bool two = l->halves >> k & 1;
+        lanes in = {l->starts >> k & 1 ? value[k * LANES] : carried};
+        if (two) in[HALF] = value[k * LANES + HALF];
+        const lanes x = two ? __builtin_shuffle(g->out, in, halves) : __builtin_shuffle(g->out, in, along);
         carried = g->out[LANES - 1];
-        if (l->halves >> k & 1) x[HALF] = value[k * LANES + HALF];
         g->out = g->b0 * x + g->s0;
         g->s0 = (g->b1 * x + g->s1) - g->a1 * g->out;
         g->s1 = g->b2 * x - g->a2 * g->out;
@@ -241,14 +267,12 @@ static void run_pass(bank *b, const pass *p)
     }
     int64_t within = p->n - lag > 0 ? p->n - lag : 0;
     step_edges(b, p, begin, 0);
-    if (same_layout(&b->layout, &TOGETHER))
-        step_within(b, p, &TOGETHER, within);
-    else if (same_layout(&b->layout, &EIGHT))
-        step_within(b, p, &EIGHT, within);
-    else if (same_layout(&b->layout, &TWO))
-        step_within(b, p, &TWO, within);
+#define TRY_LAYOUT(name, ...)                                                                                \
+    if (same_layout(&b->layout, &name))                                                                      \
+        step_within(b, p, &name, within);                                                                    \
     else
-        step_within(b, p, &b->layout, within);
+    LAYOUTS(TRY_LAYOUT)
+    step_within(b, p, &b->layout, within);
     step_edges(b, p, within, p->after ? p->n + pad : p->n);
 }
 

@@ -16,6 +16,10 @@ double vg__sum(const double *x, int64_t n);
 /* The sum of the products. */
 double vg__dot(const double *x, const double *y, int64_t n);
 
+/* The sums of the second and fourth powers of the finite samples' distances from their mean; returns how many
+ * these are. */
+int64_t vg__moments(const double *x, int64_t n, double *second, double *fourth);
+
 /* Puts x[0..n) into an order in which the k-th smallest stands at k, nothing larger before and nothing
  * smaller behind it, and returns it. NaN must not be among them. */
 double vg__select(double *x, int64_t n, int64_t k);

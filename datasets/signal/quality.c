@@ -131,27 +131,12 @@ static vg_status measure_bands(const double *x, int64_t n, double rate, vg_quali
     return VG_OK;
 }
 
+/* Of the finite samples. */
 static double kurtosis(const double *x, int64_t n)
 {
-    enum { PARTS = 8 };
-    double sum[PARTS] = {0}, used[PARTS] = {0}, second[PARTS] = {0}, fourth[PARTS] = {0};
-    for (int64_t i = 0; i < n; i += PARTS) {
-        for (int k = 0; k < PARTS && i + k < n; k++) {
-            const bool finite = fabs(x[i + k]) <= DBL_MAX;
-            sum[k] += finite ? x[i + k] : 0;
-            used[k] += finite ? 1 : 0;
-        }
-    }
-    const double count = vg__sum(used, PARTS), mean = vg__sum(sum, PARTS) / count;
-    for (int64_t i = 0; i < n; i += PARTS) {
-        for (int k = 0; k < PARTS && i + k < n; k++) {
-            const double step = fabs(x[i + k]) <= DBL_MAX ? x[i + k] - mean : 0, square = step * step;
-            second[k] += square;
-            fourth[k] += square * square;
-        }
-    }
-    const double m2 = vg__sum(second, PARTS);
-    return m2 > 0 ? vg__sum(fourth, PARTS) * count / (m2 * m2) : NAN;
+    double second, fourth;
+    const int64_t used = vg__moments(x, n, &second, &fourth);
+    return second > 0 ? fourth * (double)used / (second * second) : NAN;
 }
 
 static void count_flags(const uint8_t *flags, int64_t windows, vg_quality *quality)
@@ -172,7 +157,7 @@ static double share_missing(const double *x, int64_t n)
 {
     int64_t missing = 0;
     for (int64_t i = 0; i < n; i++) missing += !(fabs(x[i]) <= DBL_MAX);
-    return n > 0 ? (double)missing / (double)n : 1;
+    return (double)missing / (double)n;
 }
 
 /* The median over the windows without a gap; reorders them. */
@@ -197,19 +182,21 @@ vg_status vg_quality_measure_filtered(const double *x, double *const filtered[VG
 {
     vg_status status = VG_OK;
     vg_rpeaks second = {0};
+    vg__extent extent;
     double *clean = filtered[VG_QUALITY_CLEAN];
     const int64_t windows = n / vg__quality_window(rate, options);
     double *sizes = malloc((size_t)(windows + 1) * sizeof *sizes);
     *peaks = (vg_rpeaks){0};
     *quality = (vg_quality){.mean_bpm = NAN, .peak_to_peak = NAN, .polarity_lead = NAN, .kurtosis = NAN};
     if (!sizes) return vg_fail(VG_ERR_MEMORY, "no memory for %lld windows", (long long)windows);
-    VG_TRY_OUT(vg__quality_windows(x, n, rate, options, flags, sizes));
+    VG_TRY_OUT(vg__quality_windows(x, n, rate, options, flags, sizes, &extent));
     count_flags(flags, windows, quality);
-    quality->nan_share = share_missing(x, n);
+    quality->nan_share = n == 0 ? 1 : extent.gaps ? share_missing(x, n) : 0;
     quality->peak_to_peak = median_size(sizes, windows);
     VG_TRY_OUT(measure_bands(x, n, rate, quality));
 
-    VG_TRY_OUT(vg__rpeaks_in_band(x, filtered[VG_QUALITY_STEEP], n, rate, peaks, &second));
+    const double largest = extent.low <= extent.high ? fmax(fabs(extent.low), fabs(extent.high)) : 0;
+    VG_TRY_OUT(vg__rpeaks_in_band(filtered[VG_QUALITY_STEEP], n, rate, largest, extent.gaps, peaks, &second));
     quality->beats = peaks->count;
     if (peaks->count >= 4) {
         double last = peaks->position[peaks->count - 1], first = peaks->position[0];

@@ -13,7 +13,7 @@ int64_t vg__quality_window(double rate, const vg_quality_options *options)
     return samples > 0 ? samples : 1;
 }
 
-/* What a run of equal samples is judged by. */
+/* What runs of equal samples are judged by. */
 typedef struct judged {
     double low, high; /* of the whole recording */
     int64_t window, windows, flat, clipped_run;
@@ -21,63 +21,88 @@ typedef struct judged {
     int64_t *clipped; /* samples of each window that stand at an extreme for long */
 } judged;
 
-static void judge_run(const judged *j, double level, int64_t start, int64_t end)
+/* Ends of the run of samples that equal x[i]. */
+static void find_run(const double *x, int64_t n, int64_t i, int64_t *start, int64_t *end)
 {
-    const bool flat = end - start >= j->flat;
-    const bool clipped = (level == j->low || level == j->high) && end - start >= j->clipped_run;
-    if (!flat && !clipped) return;
-    for (int64_t w = start / j->window; w < j->windows && w * j->window < end; w++) {
-        int64_t from = start > w * j->window ? start : w * j->window;
-        int64_t to = end < (w + 1) * j->window ? end : (w + 1) * j->window;
-        if (flat) j->flags[w] |= VG_QUALITY_FLAT;
-        if (clipped) j->clipped[w] += to - from;
+    *start = i;
+    *end = i + 1;
+    while (*start > 0 && x[*start - 1] == x[i]) --*start;
+    while (*end < n && x[*end] == x[i]) ++*end;
+}
+
+/* How much of a run lies in each window that it touches. */
+static int64_t in_window(const judged *j, int64_t w, int64_t start, int64_t end)
+{
+    const int64_t from = start > w * j->window ? start : w * j->window;
+    const int64_t to = end < (w + 1) * j->window ? end : (w + 1) * j->window;
+    return to - from;
+}
+
+/* Stretches that do not move. One as long as `flat` holds a sample of every half that length, and most of
+ * those can be passed over at once. */
+static void judge_flat(const judged *j, const double *x, int64_t n)
+{
+    const int64_t apart = j->flat > 2 ? j->flat / 2 : 1;
+    int64_t start, end = 0;
+    for (int64_t i = 0; i < n; i += apart) {
+        if (i < end || !isfinite(x[i])) continue;
+        find_run(x, n, i, &start, &end);
+        if (end - start < j->flat) continue;
+        for (int64_t w = start / j->window; w < j->windows && w * j->window < end; w++)
+            j->flags[w] |= VG_QUALITY_FLAT;
     }
 }
 
-/* Every run of equal samples that is long enough to matter. Short ones are many in a signal of few bits, so
- * they are passed over without a branch. NaN equals nothing, and an infinite level is no sample. */
-static void judge_runs(const judged *j, const double *x, int64_t n)
+/* Runs at the highest or lowest level of the recording. */
+static void judge_clipped(const judged *j, const double *x, int64_t n)
 {
-    const int64_t least = j->flat < j->clipped_run ? j->flat : j->clipped_run;
-    int64_t length = 1;
-    for (int64_t i = 1; i <= n; i++) {
-        if (length >= least) {
-            const int64_t start = i - length;
-            int64_t end = i;
-            while (end < n && x[end] == x[start]) end++;
-            if (isfinite(x[start])) judge_run(j, x[start], start, end);
-            i = end;
-            length = 0;
-            if (i >= n) break;
+    enum { BLOCK = 64 };
+    int64_t start, end = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (i % BLOCK == 0 && i + BLOCK <= n) { /* most blocks have none, which is seen side by side */
+            int64_t any = 0;
+            for (int k = 0; k < BLOCK; k++) any |= (x[i + k] == j->low) | (x[i + k] == j->high);
+            if (!any) {
+                i += BLOCK - 1;
+                continue;
+            }
         }
-        length = i < n && x[i] == x[i - 1] ? length + 1 : 1;
+        if (i < end || (x[i] != j->low && x[i] != j->high)) continue;
+        find_run(x, n, i, &start, &end);
+        if (end - start < j->clipped_run) continue;
+        for (int64_t w = start / j->window; w < j->windows && w * j->window < end; w++)
+            j->clipped[w] += in_window(j, w, start, end);
     }
 }
 
 vg_status vg__quality_windows(const double *x, int64_t n, double rate, const vg_quality_options *options,
-                              uint8_t *flags, double *sizes)
+                              uint8_t *flags, double *sizes, vg__extent *extent)
 {
-    judged j = {.low = INFINITY, .high = -INFINITY, .flags = flags};
+    judged j = {
+        .flags = flags, .flat = (int64_t)(options->flat_s * rate), .clipped_run = options->clipped_run};
     j.window = vg__quality_window(rate, options);
     j.windows = n / j.window;
-    j.flat = (int64_t)(options->flat_s * rate);
-    j.clipped_run = options->clipped_run;
-    if (j.windows == 0) return VG_OK;
-    j.clipped = calloc((size_t)j.windows, sizeof *j.clipped);
-    if (!j.clipped) return vg_fail(VG_ERR_MEMORY, "no memory for %lld windows", (long long)j.windows);
+    *extent = (vg__extent){.low = INFINITY, .high = -INFINITY};
     for (int64_t w = 0; w <= j.windows; w++) { /* the last is the rest, which is no window */
         const bool rest = w == j.windows;
         double low, high;
         const bool finite = vg__range(x + w * j.window, rest ? n - w * j.window : j.window, &low, &high);
-        j.low = fmin(j.low, low);
-        j.high = fmax(j.high, high);
+        extent->low = fmin(extent->low, low);
+        extent->high = fmax(extent->high, high);
+        extent->gaps = extent->gaps || !finite;
         if (rest) break;
         flags[w] = finite ? 0 : VG_QUALITY_NAN;
         sizes[w] = finite ? high - low : NAN;
         if (sizes[w] < options->amplitude_low) flags[w] |= VG_QUALITY_WEAK;
         if (sizes[w] > options->amplitude_high) flags[w] |= VG_QUALITY_STRONG;
     }
-    judge_runs(&j, x, n);
+    if (j.windows == 0 || !(extent->low <= extent->high)) return VG_OK;
+    j.low = extent->low;
+    j.high = extent->high;
+    j.clipped = calloc((size_t)j.windows, sizeof *j.clipped);
+    if (!j.clipped) return vg_fail(VG_ERR_MEMORY, "no memory for %lld windows", (long long)j.windows);
+    judge_flat(&j, x, n);
+    judge_clipped(&j, x, n);
     for (int64_t w = 0; w < j.windows; w++)
         if ((double)j.clipped[w] > options->clipped_share * (double)j.window) flags[w] |= VG_QUALITY_CLIPPED;
     free(j.clipped);

@@ -71,27 +71,43 @@ static void make_energy(const double *band, int64_t n, int64_t half, double *ene
     }
 }
 
-/* What rounding alone can leave of a constant signal after the band-pass. */
-static double rounding_floor(const double *x, int64_t n)
+/* A maximum at i is a candidate of its own, or replaces the last one if it is higher and less than `apart`
+ * behind it. */
+static int64_t take_maximum(const double *energy, int64_t i, int64_t apart, candidate *out, int64_t count)
 {
-    double low, high;
-    (void)vg__range(x, n, &low, &high);
-    return low <= high ? 1e-9 * fmax(fabs(low), fabs(high)) : 0;
+    const candidate next = {.at = i, .height = energy[i]};
+    if (count == 0 || i - out[count - 1].at >= apart) {
+        out[count++] = next;
+    } else if (next.height > out[count - 1].height) {
+        out[count - 1] = next;
+    }
+    return count;
 }
 
-/* Maxima of the energy above `least` that are the highest within `apart` samples on either side. */
+/* Maxima of the energy above `least` that are the highest within `apart` samples on either side. Eight
+ * samples are looked at side by side; few are maxima. */
 static int64_t find_candidates(const double *energy, int64_t n, int64_t apart, double least, candidate *out)
 {
-    int64_t count = 0;
-    for (int64_t i = 1; i + 1 < n; i++) {
-        if (!(energy[i] > energy[i - 1] && energy[i] >= energy[i + 1]) || energy[i] <= least) continue;
-        candidate next = {.at = i, .height = energy[i]};
-        if (count > 0 && i - out[count - 1].at < apart) {
-            if (next.height > out[count - 1].height) out[count - 1] = next;
-            continue;
+    enum { LANES = 8 };
+    typedef double lanes
+        __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
+    typedef int8_t flags __attribute__((vector_size(LANES)));
+    int64_t count = 0, i = 1;
+    for (; i + LANES < n; i += LANES) {
+        const lanes before = *(const lanes *)(energy + i - 1), here = *(const lanes *)(energy + i),
+                    behind = *(const lanes *)(energy + i + 1);
+        const flags top = __builtin_convertvector((here > before) & (here >= behind) & (here > least), flags);
+        uint64_t any;
+        memcpy(&any, &top, sizeof any);
+        for (; any; any &= any - 1) { /* all bits of a lane are set, of which the lowest is taken */
+            const int bit = __builtin_ctzll(any);
+            count = take_maximum(energy, i + bit / 8, apart, out, count);
+            any &= ~(0xfeull << bit);
         }
-        out[count++] = next;
     }
+    for (; i + 1 < n; i++)
+        if (energy[i] > energy[i - 1] && energy[i] >= energy[i + 1] && energy[i] > least)
+            count = take_maximum(energy, i, apart, out, count);
     return count;
 }
 
@@ -175,6 +191,12 @@ static double top_of_parabola(const double *band, int64_t n, int64_t at)
     return (double)at + fmax(-0.5, fmin(0.5, shift));
 }
 
+static int64_t place_of(const double *band, int64_t from, int64_t to, double value)
+{
+    while (from < to && band[from] != value) from++;
+    return from;
+}
+
 /* Puts each beat on its peak: the highest or the lowest sample near it, whichever is larger in most beats.
  * `high` and `low` are scratch of two numbers per candidate: the places, and behind them the heights. */
 static void refine(const double *band, int64_t n, double rate, const candidate *candidates, int64_t count,
@@ -188,15 +210,12 @@ static void refine(const double *band, int64_t n, double rate, const candidate *
         int64_t from = candidates[c].at - reach, to = candidates[c].at + reach;
         if (from < 0) from = 0;
         if (to > n - 1) to = n - 1;
-        int64_t top = from, bottom = from;
-        for (int64_t i = from; i <= to; i++) {
-            if (band[i] > band[top]) top = i;
-            if (band[i] < band[bottom]) bottom = i;
-        }
-        high[beats] = (double)top;
-        low[beats] = (double)bottom;
-        ups[beats] = band[top];
-        downs[beats++] = -band[bottom];
+        double most_up, most_down;
+        (void)vg__range(band + from, to - from + 1, &most_down, &most_up);
+        high[beats] = (double)place_of(band, from, to, most_up);
+        low[beats] = (double)place_of(band, from, to, most_down);
+        ups[beats] = most_up;
+        downs[beats++] = -most_down;
     }
     peaks->sign = beats ? (vg__median(ups, beats) >= vg__median(downs, beats) ? 1 : -1) : 0;
     for (int64_t k = 0; k < beats; k++) {
@@ -206,7 +225,7 @@ static void refine(const double *band, int64_t n, double rate, const candidate *
 }
 
 /* The first detector. */
-static vg_status find_first(const double *x, const double *band, int64_t n, double rate, vg_rpeaks *peaks)
+static vg_status find_first(const double *band, int64_t n, double rate, double largest, vg_rpeaks *peaks)
 {
     vg_status status = VG_OK;
     double *energy = NULL, *scratch = NULL;
@@ -226,7 +245,8 @@ static vg_status find_first(const double *x, const double *band, int64_t n, doub
         goto out;
     }
     const int64_t half = (int64_t)(ENVELOPE_S * rate) / 2;
-    const double unit = (double)(2 * half + 1), least = rounding_floor(x, n);
+    const double unit = (double)(2 * half + 1);
+    const double least = 1e-9 * largest; /* what rounding alone can leave of a constant signal in the band */
     make_energy(band, n, half, energy);
     int64_t count = find_candidates(energy, n, apart, least * least * unit, candidates);
     for (int64_t c = 0; c < count; c++) candidates[c].height = sqrt(candidates[c].height / unit);
@@ -242,14 +262,14 @@ out:
     return status;
 }
 
-vg_status vg__rpeaks_in_band(const double *x, double *band, int64_t n, double rate, vg_rpeaks *first,
-                             vg_rpeaks *second)
+vg_status vg__rpeaks_in_band(double *band, int64_t n, double rate, double largest, bool gaps,
+                             vg_rpeaks *first, vg_rpeaks *second)
 {
     vg_status status = VG_OK;
     if (first) *first = (vg_rpeaks){0};
     if (second) *second = (vg_rpeaks){0};
-    for (int64_t i = 0; i < n; i++) band[i] = fabs(band[i]) <= DBL_MAX ? band[i] : 0;
-    if (first) status = find_first(x, band, n, rate, first);
+    for (int64_t i = 0; gaps && i < n; i++) band[i] = fabs(band[i]) <= DBL_MAX ? band[i] : 0;
+    if (first) status = find_first(band, n, rate, largest, first);
     if (status == VG_OK && second) status = vg__rpeaks_elgendi(band, n, rate, second);
     if (status != VG_OK && first) vg_rpeaks_free(first);
     return status;
@@ -260,13 +280,16 @@ static vg_status detect(const double *x, int64_t n, double rate, vg_rpeaks *firs
 {
     vg_filter filter;
     int64_t lost;
+    double low, high;
     if (first) *first = (vg_rpeaks){0};
     if (second) *second = (vg_rpeaks){0};
     VG_TRY(vg__rpeaks_filter(rate, &filter));
     double *band = malloc((size_t)(n > 0 ? n : 1) * sizeof *band);
     if (!band) return vg_fail(VG_ERR_MEMORY, "no memory to find beats in %lld samples", (long long)n);
     vg_filter_zero_phase_each(&(const vg_filter *){&filter}, 1, x, n, &band, &lost);
-    vg_status status = vg__rpeaks_in_band(x, band, n, rate, first, second);
+    const bool gaps = !vg__range(x, n, &low, &high);
+    const double largest = low <= high ? fmax(fabs(low), fabs(high)) : 0;
+    vg_status status = vg__rpeaks_in_band(band, n, rate, largest, gaps, first, second);
     free(band);
     return status;
 }

@@ -2,6 +2,8 @@
 #ifndef VAGUS_DATASETS_SIGNAL_RPEAKS_OWN_H
 #define VAGUS_DATASETS_SIGNAL_RPEAKS_OWN_H
 
+#include <stdbool.h>
+
 #include "datasets/signal/filter.h"
 #include "datasets/signal/rpeaks.h"
 
@@ -9,9 +11,10 @@
  * effects on QRS detection"). VG_ERR_CONFIG for a rate below 60 Hz. */
 VG_NODISCARD vg_status vg__rpeaks_filter(double rate, vg_filter *filter);
 
-/* Both detectors on x filtered so; either list may be NULL. What is not finite in `band` becomes 0: nothing
- * can be said there. x only tells how large rounding can be. */
-VG_NODISCARD vg_status vg__rpeaks_in_band(const double *x, double *band, int64_t n, double rate,
+/* Both detectors on a signal filtered so; either list may be NULL. With `gaps` what is not finite in `band`
+ * becomes 0: nothing can be said there. `largest` is that of the signal's samples, which tells how large
+ * rounding can be. */
+VG_NODISCARD vg_status vg__rpeaks_in_band(double *band, int64_t n, double rate, double largest, bool gaps,
                                           vg_rpeaks *first, vg_rpeaks *second);
 
 /* The second detector. */

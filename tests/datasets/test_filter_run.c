@@ -166,6 +166,20 @@ static void test_numbers(void **state)
         }
         const double upper = vg__select(x, n, n / 2), lower = vg__select(x, n, (n - 1) / 2);
         assert_true(vg__median(x, n) == (lower + upper) / 2);
+        const double mean = sum / (double)n;
+        double second, fourth, squares = 0, fourths = 0;
+        for (int64_t i = 0; i < n; i++) {
+            squares += (x[i] - mean) * (x[i] - mean);
+            fourths += pow(x[i] - mean, 4);
+        }
+        assert_int_equal(vg__moments(x, n, &second, &fourth), n);
+        assert_true(fabs(second - squares) <= 1e-10 && fabs(fourth - fourths) <= 1e-8);
+        double gaps[101];
+        memcpy(gaps, x, (size_t)n * sizeof *x);
+        gaps[n] = gaps[n - 1];
+        gaps[n - 1] = turn % 2 ? NAN : INFINITY;
+        assert_int_equal(vg__moments(gaps, n + 1, &second, &fourth), n);
+        assert_true(fabs(second - squares) <= 1e-10 && fabs(fourth - fourths) <= 1e-8);
         x[n / 3] = turn % 2 ? NAN : -INFINITY;
         assert_false(vg__range(x, n, &low, &high));
         assert_true(n == 1 ? low == INFINITY && high == -INFINITY : low >= -7 && high <= 7);

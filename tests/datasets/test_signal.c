@@ -223,6 +223,7 @@ static void test_quality(void **unused)
     vg_quality q;
     uint8_t flags[6];
     double sizes[6];
+    vg__extent extent;
     double *x = malloc(N * sizeof *x);
     float *beats = import_beats(3, 300, N);
     for (int i = 0; i < N; i++) x[i] = (double)beats[i];
@@ -243,7 +244,7 @@ static void test_quality(void **unused)
     for (int i = 6000; i < 9000; i++) x[i] = fmin(x[i], 0.0);
     for (int i = 9000; i < 12000; i++) x[i] *= 0.01;
     for (int i = 12000; i < 15000; i++) x[i] *= 30;
-    assert_ok(vg__quality_windows(x, N, 300, &options, flags, sizes));
+    assert_ok(vg__quality_windows(x, N, 300, &options, flags, sizes, &extent));
     assert_int_equal(flags[0], VG_QUALITY_NAN);
     assert_int_equal(flags[1], VG_QUALITY_FLAT);
     assert_int_equal(flags[3] & VG_QUALITY_WEAK, VG_QUALITY_WEAK);
@@ -253,7 +254,7 @@ static void test_quality(void **unused)
     assert_true(q.bad >= 4 && q.nan == 1 && q.strong == 1 && q.index < 0.5);
 
     for (int i = 0; i < N; i++) x[i] = fmax(fmin(1.5 * (double)beats[i], 0.4), -0.4);
-    assert_ok(vg__quality_windows(x, N, 300, &options, flags, sizes));
+    assert_ok(vg__quality_windows(x, N, 300, &options, flags, sizes, &extent));
     for (int w = 0; w < 6; w++) assert_int_equal(flags[w], VG_QUALITY_CLIPPED);
 
     vg_random random = vg_random_make(support_seed(), 9, 9);
