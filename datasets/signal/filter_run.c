@@ -340,7 +340,8 @@ vg_status vg_filter_fits(const vg_filter *filter, const double *x, int64_t n)
     const int64_t pad = vg_filter_padding(filter);
     int64_t longest = 0;
     for (int64_t start = 0; start < n && longest <= pad;) {
-        int64_t end = finite_run(x, start, n);
+        const int64_t enough = start + pad + 1;
+        int64_t end = finite_run(x, start, enough < n ? enough : n);
         if (end - start > longest) longest = end - start;
         start = end + 1;
     }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datasets/signal/numbers.h"
+
 int64_t vg_resample_length(int64_t n, double in_rate, double out_rate)
 {
     return n <= 0 ? 0 : (int64_t)llround((double)n * out_rate / in_rate);
@@ -79,14 +81,20 @@ vg_status vg_resample(const double *in, int64_t n, double in_rate, double out_ra
         status = vg_fail(VG_ERR_MEMORY, "no memory to resample %lld samples", (long long)n);
         goto out;
     }
-    memcpy(residual, in, (size_t)n * sizeof *in);
-    int64_t gaps = bridge(residual, n);
+    double low, high;
+    int64_t gaps = 0;
+    const double *whole = in;
+    if (!vg__range(in, n, &low, &high)) {
+        memcpy(residual, in, (size_t)n * sizeof *in);
+        gaps = bridge(residual, n);
+        whole = residual;
+    }
     if (gaps == n) {
         status = vg_fail(VG_ERR_DATA, "none of the %lld samples to resample is finite", (long long)n);
         goto out;
     }
-    double origin = residual[0], slope = n > 1 ? (residual[n - 1] - origin) / (double)(n - 1) : 0;
-    for (int64_t i = 0; i < n; i++) residual[i] -= origin + slope * (double)i;
+    double origin = whole[0], slope = n > 1 ? (whole[n - 1] - origin) / (double)(n - 1) : 0;
+    for (int64_t i = 0; i < n; i++) residual[i] = whole[i] - (origin + slope * (double)i);
 
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_tables);
