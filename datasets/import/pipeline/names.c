@@ -26,9 +26,22 @@ static void set_field(char field[VG__FIELD_SIZE], const char *text)
     snprintf(field, VG__FIELD_SIZE, "%s", text ? text : "");
 }
 
-bool vg__pipeline_name(const vg__pipeline *pipeline, const vg__raw *raw, vg__fields *fields)
+/* Formats that know nobody call the person after the record or its file ("a" or "a:3" of a.npy), or nothing.
+ */
+static bool stands_in(const vg__raw *raw, const vg__fields *fields)
+{
+    char stem[VG__FIELD_SIZE];
+    vg__file_stem(raw->file, stem, sizeof stem);
+    const char *subject = fields->subject;
+    size_t length = strlen(stem);
+    return !*subject || strcmp(subject, fields->record) == 0 ||
+           (strncmp(subject, stem, length) == 0 && (!subject[length] || subject[length] == ':'));
+}
+
+bool vg__pipeline_name(vg__pipeline *pipeline, const vg__raw *raw, vg__fields *fields)
 {
     const char *pattern = pipeline->options->pattern;
+    bool named = pipeline->importer->set || strstr(pattern, "{subject}");
     set_field(fields->record, raw->record);
     set_field(fields->subject, raw->subject ? raw->subject : raw->record);
     set_field(fields->session, raw->session);
@@ -37,9 +50,14 @@ bool vg__pipeline_name(const vg__pipeline *pipeline, const vg__raw *raw, vg__fie
     if (*pattern && !vg__pattern_match(pattern, vg__file_name(raw->file), fields)) return false;
     if (pipeline->subjects.rows) {
         int64_t row = vg__csv_find(&pipeline->subjects, fields->record);
+        named = named || row >= 0;
         if (row >= 0)
             set_field(fields->subject, pipeline->subjects.cell[row * pipeline->subjects.columns + 1]);
     }
+    if (named || !stands_in(raw, fields))
+        pipeline->people_known++;
+    else
+        pipeline->people_unknown++;
     return true;
 }
 
@@ -175,8 +193,29 @@ static vg_status note_ratings(vg__pipeline *pipeline)
     return VG_OK;
 }
 
+vg_status vg__pipeline_note(vg__pipeline *pipeline, const char *key, const char *text)
+{
+    return vg_store_writer_note(pipeline->writer, key, text);
+}
+
+/* Whether anybody said who the people are. */
+static vg_status note_people(vg__pipeline *pipeline)
+{
+    if (pipeline->people_unknown == 0) return VG_OK;
+    return vg__pipeline_note(
+        pipeline, "people",
+        pipeline->people_known ? "partly unknown: a record without a name of a person was taken as one person"
+                               : "unknown: each record was taken as one person");
+}
+
 vg_status vg__pipeline_describe(vg__pipeline *pipeline, const char *first_source)
 {
     VG_TRY(describe(pipeline, first_source));
+    VG_TRY(note_people(pipeline));
+    if (*pipeline->options->units) {
+        char text[128];
+        snprintf(text, sizeof text, "%.60s, given by hand at import", pipeline->options->units);
+        VG_TRY(vg__pipeline_note(pipeline, "unit", text));
+    }
     return note_ratings(pipeline);
 }

@@ -24,11 +24,13 @@ struct vg__pipeline {
     int columns; /* of ratings: the importer's, then the options' */
     double rates[VG__MAX_RATES];
     int rate_count;
-    double lowest_limit;              /* the lowest upper edge that had to be used; INFINITY when none */
-    char upside_down[VG__NOTE_SIZE];  /* names, separated by blanks */
-    char kept[VG__NOTE_SIZE];         /* what would have been left out but for the option `keep` */
-    uint64_t keep_seen;               /* bit i: the name i of `keep` was met */
-    char first_reason[VG__LINE_SIZE]; /* of the first exclusion */
+    double lowest_limit;                  /* the lowest upper edge that had to be used; INFINITY when none */
+    char upside_down[VG__NOTE_SIZE];      /* names, separated by blanks */
+    char kept[VG__NOTE_SIZE];             /* what would have been left out but for the option `keep` */
+    int64_t people_known, people_unknown; /* records (by lead) of a person that the source or an option names,
+                                             and those taken as a person each for want of a name */
+    uint64_t keep_seen;                   /* bit i: the name i of `keep` was met */
+    char first_reason[VG__LINE_SIZE];     /* of the first exclusion */
 };
 
 /* What travels through the queue: a recording, or a line of the report that keeps its place among them. */
@@ -76,7 +78,7 @@ int64_t vg__samples_bytes(int64_t count);
 
 /* Fills the fields from the recording, the file's name and the table of subjects. False when the name does
  * not fit the pattern. */
-bool vg__pipeline_name(const vg__pipeline *pipeline, const vg__raw *raw, vg__fields *fields);
+bool vg__pipeline_name(vg__pipeline *pipeline, const vg__raw *raw, vg__fields *fields);
 
 /* Whether the option `keep` names the recording: by its record, its file, or the file without its ending. */
 bool vg__pipeline_keeps(vg__pipeline *pipeline, const vg__raw *raw);

@@ -54,6 +54,11 @@ VG_NODISCARD vg_status vg__pipeline_exclude(vg__pipeline *pipeline, vg_status st
  * about the record (out of memory, the store cannot be written) are passed on. */
 VG_NODISCARD vg_status vg__pipeline_reject(vg__pipeline *pipeline, vg_status status, const char *file);
 
+/* Something that must be known of the store and stands in no file: `assumed` (a unit, a gain), `unverified`,
+ * `baseline`. Written into the store as a note, which `vagus data info` and its paragraph for a paper print.
+ * A later note of the same key replaces the earlier. */
+VG_NODISCARD vg_status vg__pipeline_note(vg__pipeline *pipeline, const char *key, const char *text);
+
 void vg__pipeline_warn(vg__pipeline *pipeline, const char *format, ...) VG_PRINTF(2, 3);
 
 /* Whether the option `leads` asks for this one; `index` counts the leads of a record that could be asked. */
