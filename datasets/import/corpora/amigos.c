@@ -175,11 +175,27 @@ out:
     return status;
 }
 
+/* What the head of this file says, for those who only have the store. */
+static vg_status leave_notes(vg__pipeline *pipeline)
+{
+    const vg_import_options *options = vg__pipeline_options(pipeline);
+    if (!*options->units)
+        VG_TRY(vg__pipeline_note(pipeline, "assumed", "the samples are in mV, which the files do not state"));
+    VG_TRY(vg__pipeline_note(pipeline, "baseline",
+                             options->baseline ? "the 5 s before each video were kept"
+                                               : "the 5 s before each video were cut off"));
+    return vg__pipeline_note(
+        pipeline, "unverified",
+        "the importer follows the description of AMIGOS and was not tried on its real files; in doubt are "
+        "which lead is whose arm's and the order of the ratings neutral to sadness");
+}
+
 static vg_status import_amigos(vg__pipeline *pipeline, const char *const *sources, int count)
 {
     vg_status status = VG_OK;
     vg__files files = {0};
     amigos a = {.pipeline = pipeline};
+    VG_TRY_OUT(leave_notes(pipeline));
     VG_TRY_OUT(vg__files_find(sources, count, ".mat", &files));
     for (int64_t i = 0; i < files.count; i++)
         VG_TRY_OUT(vg__mat_read_file(pipeline, files.path[i], read_file, &a));

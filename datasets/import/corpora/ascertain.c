@@ -162,12 +162,23 @@ static vg_status load_reports(vg__pipeline *pipeline, ascertain *a, const vg__fi
     return VG_OK;
 }
 
+/* What the head of this file says, for those who only have the store. */
+static vg_status leave_notes(vg__pipeline *pipeline)
+{
+    if (!*vg__pipeline_options(pipeline)->units)
+        VG_TRY(vg__pipeline_note(pipeline, "assumed", "the samples are in mV, which the files do not state"));
+    return vg__pipeline_note(pipeline, "unverified",
+                             "the importer follows public loaders of ASCERTAIN and was not tried on its real "
+                             "files; in doubt is which lead is whose arm's");
+}
+
 static vg_status import_ascertain(vg__pipeline *pipeline, const char *const *sources, int count)
 {
     vg_status status = VG_OK;
     vg__files files = {0};
     ascertain a = {.ratings = {.kind = VG__MAT_OTHER}};
     int64_t clips = 0;
+    VG_TRY_OUT(leave_notes(pipeline));
     VG_TRY_OUT(vg__files_find(sources, count, ".mat", &files));
     VG_TRY_OUT(load_reports(pipeline, &a, &files));
     for (int64_t i = 0; i < files.count; i++) {

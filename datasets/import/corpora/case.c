@@ -184,6 +184,10 @@ static vg_status import_case(vg__pipeline *pipeline, const char *const *sources,
     if (!p) return vg_fail(VG_ERR_MEMORY, "no memory to read text");
     VG_TRY_OUT(vg__files_find(sources, count, ".csv", &files));
     int64_t found = 0;
+    VG_TRY_OUT(vg__pipeline_note(
+        pipeline, "unverified",
+        "the importer follows the description of CASE and was not tried on its real files; that the ECG is "
+        "in mV and which videos carry no ratings is from there"));
     vg__pipeline_warn(
         pipeline,
         "the importer of CASE was written from the data set's description and not tried on its real "

@@ -131,11 +131,32 @@ static vg_status read_file(vg__pipeline *pipeline, void *context, const char *pa
     return status != VG_OK && !d->fatal ? vg__pipeline_reject(pipeline, status, path) : status;
 }
 
+/* What the head of this file says, for those who only have the store. */
+static vg_status leave_notes(vg__pipeline *pipeline)
+{
+    char text[160];
+    const vg_import_options *options = vg__pipeline_options(pipeline);
+    snprintf(
+        text, sizeof text,
+        "a count of the recorder is %.4f mV (12 bits over 3 V behind a gain of 175), which the file does "
+        "not state",
+        COUNT_MV);
+    if (!*options->units) VG_TRY(vg__pipeline_note(pipeline, "assumed", text));
+    VG_TRY(vg__pipeline_note(pipeline, "baseline",
+                             options->baseline
+                                 ? "the recordings before the films were kept, as trials without ratings"
+                                 : "the recordings before the films were left out"));
+    return vg__pipeline_note(pipeline, "unverified",
+                             "the importer follows the description of DREAMER and was not tried on its real "
+                             "file; the leads 1 and 2 have no names there");
+}
+
 static vg_status import_dreamer(vg__pipeline *pipeline, const char *const *sources, int count)
 {
     vg_status status = VG_OK;
     vg__files files = {0};
     dreamer d = {.pipeline = pipeline};
+    VG_TRY_OUT(leave_notes(pipeline));
     VG_TRY_OUT(vg__files_find(sources, count, ".mat", &files));
     for (int64_t i = 0; i < files.count; i++)
         VG_TRY_OUT(vg__mat_read_file(pipeline, files.path[i], read_file, &d));

@@ -130,6 +130,9 @@ static vg_status import_pspm(vg__pipeline *pipeline, const char *const *sources,
     vg_status status = VG_OK;
     vg__files files = {0};
     pspm p;
+    VG_TRY_OUT(vg__pipeline_note(
+        pipeline, "unverified",
+        "the importer follows the documentation of PsPM and was not tried on all of the published sets"));
     VG_TRY_OUT(vg__files_find(sources, count, ".mat", &files));
     for (int64_t i = 0; i < files.count; i++) {
         if (strstr(vg__file_name(files.path[i]), "_cogent_")) {
