@@ -134,7 +134,7 @@ static void test_block(void **unused)
     assert_int_equal(report.recordings, RECORDINGS * LEADS);
     for (int k = 0; k < RECORDINGS * LEADS; k++) {
         const vg_recording *recording = vg_store_recording(store, k);
-        static const char *const subjects[] = {"1169160", "7", "-3"};
+        static const char *const subjects[] = {"block:1169160", "block:7", "block:-3"};
         assert_string_equal(recording->subject, subjects[k / LEADS]);
         assert_string_equal(recording->lead, k % LEADS ? "II" : "I");
         assert_int_equal(recording->length, N);
@@ -224,7 +224,7 @@ static void test_damaged(void **unused)
     char *empty;
     H5Fclose(create("empty.h5", &empty));
     import_refuses("hdf5", empty, &options, out, VG_ERR_DATA,
-                   "holds no dataset named ecg, tracings or signal");
+                   "holds no dataset named ecg, tracings, signal or val");
     free(empty);
     free(path);
 }

@@ -198,7 +198,7 @@ static hid_t open_attribute(hid_t file, hid_t signal, const char *name)
     return -1;
 }
 
-bool vg__hdf5_attribute_number(hid_t file, hid_t signal, const char *name, double *number)
+static bool attribute_number(hid_t file, hid_t signal, const char *name, double *number)
 {
     hid_t attribute = open_attribute(file, signal, name);
     if (attribute < 0) return false;
@@ -211,7 +211,7 @@ bool vg__hdf5_attribute_number(hid_t file, hid_t signal, const char *name, doubl
     return good;
 }
 
-bool vg__hdf5_attribute_text(hid_t file, hid_t signal, const char *name, char *text, size_t size)
+static bool attribute_text(hid_t file, hid_t signal, const char *name, char *text, size_t size)
 {
     hid_t attribute = open_attribute(file, signal, name);
     if (attribute < 0) return false;
@@ -234,5 +234,83 @@ bool vg__hdf5_attribute_text(hid_t file, hid_t signal, const char *name, char *t
     H5Tclose(memory);
     H5Tclose(type);
     H5Aclose(attribute);
+    return good;
+}
+
+/* ---- Datasets of one value ----------------------------------------------------------------------------- */
+
+/* Opens a dataset of at most `most` elements, and tells how many it has; -1 when there is none. */
+static hid_t open_small(const char *path, hid_t file, const char *name, int64_t most, int64_t *count)
+{
+    if (H5Lexists(file, name, H5P_DEFAULT) <= 0) return -1;
+    hid_t dataset = H5Dopen2(file, name, H5P_DEFAULT);
+    if (dataset < 0) return -1;
+    hid_t space = H5Dget_space(dataset);
+    *count = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
+    if (space >= 0) H5Sclose(space);
+    if (*count >= 1 && *count <= most && vg__hdf5_check(path, name, file, dataset) == VG_OK) return dataset;
+    H5Dclose(dataset);
+    return -1;
+}
+
+bool vg__hdf5_number(const char *path, hid_t file, hid_t signal, const char *name, double *number)
+{
+    int64_t count;
+    if (attribute_number(file, signal, name, number)) return true;
+    hid_t dataset = open_small(path, file, name, 1, &count);
+    if (dataset < 0) return false;
+    hid_t type = H5Dget_type(dataset);
+    const H5T_class_t kind = H5Tget_class(type);
+    bool good = (kind == H5T_INTEGER || kind == H5T_FLOAT) &&
+                H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, number) >= 0;
+    H5Tclose(type);
+    H5Dclose(dataset);
+    return good;
+}
+
+/* MATLAB's characters, numbers of UTF-16, as UTF-8; those beyond its first plane are no unit's. */
+static bool read_characters(hid_t dataset, int64_t count, char *text, size_t size)
+{
+    unsigned short units[64];
+    size_t used = 0;
+    if (H5Aexists(dataset, "MATLAB_class") <= 0 ||
+        H5Dread(dataset, H5T_NATIVE_USHORT, H5S_ALL, H5S_ALL, H5P_DEFAULT, units) < 0)
+        return false;
+    for (int64_t i = 0; i < count && used + 3 < size; i++) {
+        const unsigned c = units[i];
+        if (c < 0x80) {
+            text[used++] = (char)c;
+        } else if (c < 0x800) {
+            text[used++] = (char)(0xc0 | c >> 6);
+            text[used++] = (char)(0x80 | (c & 0x3f));
+        } else {
+            text[used++] = (char)(0xe0 | c >> 12);
+            text[used++] = (char)(0x80 | (c >> 6 & 0x3f));
+            text[used++] = (char)(0x80 | (c & 0x3f));
+        }
+    }
+    text[used] = 0;
+    return true;
+}
+
+bool vg__hdf5_text(const char *path, hid_t file, hid_t signal, const char *name, char *text, size_t size)
+{
+    int64_t count;
+    if (attribute_text(file, signal, name, text, size)) return true;
+    hid_t dataset = open_small(path, file, name, 64, &count);
+    if (dataset < 0) return false;
+    hid_t type = H5Dget_type(dataset);
+    const H5T_class_t kind = H5Tget_class(type);
+    bool good = false;
+    if (kind == H5T_STRING && count == 1) {
+        char *word = NULL;
+        good = read_texts(path, name, dataset, type, 1, &word) == VG_OK;
+        if (good) snprintf(text, size, "%s", word);
+        free(word);
+    } else if (kind == H5T_INTEGER && H5Tget_size(type) == 2) {
+        good = read_characters(dataset, count, text, size);
+    }
+    H5Tclose(type);
+    H5Dclose(dataset);
     return good;
 }

@@ -25,9 +25,10 @@ VG_NODISCARD vg_status vg__hdf5_check(const char *path, const char *name, hid_t 
 VG_NODISCARD vg_status vg__hdf5_table(const char *path, hid_t file, const char *name, int64_t count,
                                       char ***out);
 
-/* The attribute `name` of the file, else of the signal; false when neither has it, or it is of another kind.
+/* The attribute `name` of the file, else of the signal, else the dataset of this name that holds no more: one
+ * number, or one text (MATLAB's row of characters too). False when there is none, or it is of another kind.
  */
-bool vg__hdf5_attribute_number(hid_t file, hid_t signal, const char *name, double *number);
-bool vg__hdf5_attribute_text(hid_t file, hid_t signal, const char *name, char *text, size_t size);
+bool vg__hdf5_number(const char *path, hid_t file, hid_t signal, const char *name, double *number);
+bool vg__hdf5_text(const char *path, hid_t file, hid_t signal, const char *name, char *text, size_t size);
 
 #endif

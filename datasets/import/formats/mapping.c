@@ -1,6 +1,7 @@
 #include "datasets/import/formats/mapping.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,31 @@ vg_status vg__map_split(const char *key, const char *value, vg__map_words *words
         snprintf(words->word[words->count++], VG__MAP_VALUE, "%.*s", (int)length, p);
         p += length + (p[length] == '|');
     }
+    return VG_OK;
+}
+
+vg_status vg__map_axes(const char *array, const char *value, int rank, int axis[VG__AXES])
+{
+    static const char *const names[VG__AXES] = {"samples", "leads", "recordings"};
+    bool used[VG__AXES] = {false};
+    int count = 0;
+    for (const char *p = value; *p; count++) {
+        const size_t length = strcspn(p, "|");
+        int which = 0;
+        while (which < VG__AXES && (strlen(names[which]) != length || strncmp(p, names[which], length) != 0))
+            which++;
+        if (which == VG__AXES || used[which])
+            return vg_fail(VG_ERR_CONFIG,
+                           "the option map: axes=%s: each axis is one of samples, leads, recordings", value);
+        used[which] = true;
+        axis[count] = which;
+        p += length + (p[length] == '|');
+    }
+    if (!used[VG__AXIS_SAMPLES])
+        return vg_fail(VG_ERR_CONFIG, "the option map: axes=%s: one of the axes must be samples", value);
+    if (count != rank)
+        return vg_fail(VG_ERR_FORMAT, "%s: has %d axes, but the option map names %d (axes=%s)", array, rank,
+                       count, value);
     return VG_OK;
 }
 

@@ -21,6 +21,11 @@ typedef struct vg__map_words {
 } vg__map_words;
 VG_NODISCARD vg_status vg__map_split(const char *key, const char *value, vg__map_words *words);
 
+/* What the dimensions of an array are, of a value "samples|leads": axis[rank], each one of these and each of
+ * these once, samples always. Errors name the array. */
+enum { VG__AXIS_SAMPLES, VG__AXIS_LEADS, VG__AXIS_RECORDINGS, VG__AXES };
+VG_NODISCARD vg_status vg__map_axes(const char *array, const char *value, int rank, int axis[VG__AXES]);
+
 /* The value as a number above 0; `fallback` when it is "". */
 VG_NODISCARD vg_status vg__map_positive(const char *key, const char *value, double fallback, double *number);
 

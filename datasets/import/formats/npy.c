@@ -16,18 +16,25 @@
 #include "datasets/import/formats/npy.h"
 #include "datasets/import/pipeline/pipeline.h"
 
-enum { BUFFER = 1 << 16, SAMPLES = 0, LEADS = 1, RECORDINGS = 2 };
+enum {
+    BUFFER = 1 << 16,
+    SAMPLES = VG__AXIS_SAMPLES,
+    LEADS = VG__AXIS_LEADS,
+    RECORDINGS = VG__AXIS_RECORDINGS
+};
 static const int64_t MAX_LEADS = 256;
 
 typedef struct mapping {
     char axes[VG__MAP_VALUE], rate[VG__MAP_VALUE], units[VG__MAP_VALUE], scale[VG__MAP_VALUE],
         leads[VG__MAP_VALUE];
-    vg__map_words order, names;
+    vg__map_words names;
     double hz, factor;
 } mapping;
 
 typedef struct array {
     const char *path;
+    char label[VG__FILE_LABEL]; /* tells the file from others */
+    bool alone;                 /* there are no others */
     FILE *file;
     vg__npy npy;
     int64_t extent[3], stride[3]; /* of samples, leads, recordings; strides in bytes */
@@ -38,7 +45,6 @@ static vg_status read_mapping(const char *text, mapping *m)
     const vg__map_key keys[] = {
         {"axes", m->axes}, {"rate", m->rate}, {"units", m->units}, {"scale", m->scale}, {"leads", m->leads}};
     VG_TRY(vg__map_read("npy", text, keys, sizeof keys / sizeof *keys));
-    VG_TRY(vg__map_split("axes", m->axes, &m->order));
     VG_TRY(vg__map_split("leads", m->leads, &m->names));
     VG_TRY(vg__map_positive("rate", m->rate, 0, &m->hz));
     VG_TRY(vg__map_positive("scale", m->scale, 1, &m->factor));
@@ -51,32 +57,16 @@ static vg_status read_mapping(const char *text, mapping *m)
 /* Which axis of the array is which. */
 static vg_status assign_axes(array *a, const mapping *m)
 {
-    static const char *const names[] = {"samples", "leads", "recordings"};
-    int which[3] = {RECORDINGS, SAMPLES, LEADS};
+    int which[VG__AXES] = {RECORDINGS, SAMPLES, LEADS};
     const int rank = a->npy.rank;
-    bool used[3] = {false};
     if (rank == 1) which[0] = SAMPLES;
-    if (m->order.count == 0 && rank == 2)
+    if (!*m->axes && rank == 2)
         return vg_fail(
             VG_ERR_CONFIG,
             "%s: has %lld x %lld numbers, and nothing tells what they are; say axes=samples|leads, "
             "leads|samples or recordings|samples in the option map",
             a->path, (long long)a->npy.shape[0], (long long)a->npy.shape[1]);
-    if (m->order.count > 0 && m->order.count != rank)
-        return vg_fail(VG_ERR_FORMAT, "%s: has %d axes, but the option map names %d (axes=%s)", a->path, rank,
-                       m->order.count, m->axes);
-    for (int i = 0; i < m->order.count; i++) {
-        which[i] = -1;
-        for (int k = 0; k < 3; k++)
-            if (strcmp(m->order.word[i], names[k]) == 0) which[i] = k;
-        if (which[i] < 0 || used[which[i]])
-            return vg_fail(VG_ERR_CONFIG,
-                           "the option map: axes=%s: each axis is one of samples, leads, recordings",
-                           m->axes);
-        used[which[i]] = true;
-    }
-    if (m->order.count > 0 && !used[SAMPLES])
-        return vg_fail(VG_ERR_CONFIG, "the option map: axes=%s: one of the axes must be samples", m->axes);
+    if (*m->axes) VG_TRY(vg__map_axes(a->path, m->axes, rank, which));
     for (int k = 0; k < 3; k++) {
         a->extent[k] = 1;
         a->stride[k] = 0;
@@ -142,7 +132,7 @@ static vg_status import_leads(vg__pipeline *pipeline, const array *a, const mapp
                               unsigned char *buffer)
 {
     const bool many = a->stride[RECORDINGS] > 0, leads = a->stride[LEADS] > 0;
-    char stem[128], number[32], place[4400], lead[VG__MAP_VALUE];
+    char stem[128], number[32], place[4400], owned[VG__FILE_LABEL + 32], lead[VG__MAP_VALUE];
     vg__file_stem(a->path, stem, sizeof stem);
     for (int64_t r = 0; r < a->extent[RECORDINGS]; r++) {
         for (int64_t l = 0; l < a->extent[LEADS]; l++) {
@@ -154,12 +144,16 @@ static vg_status import_leads(vg__pipeline *pipeline, const array *a, const mapp
             if (!vg__pipeline_wants_lead(pipeline, lead, (int)l)) continue;
             snprintf(number, sizeof number, "%lld", (long long)r);
             snprintf(place, sizeof place, many ? "%.4300s:%s" : "%.4300s", a->path, number);
-            const char *record = many ? number : stem;
+            snprintf(owned, sizeof owned, "%s:%s", a->label, number);
+            const char *record = !many ? stem : a->alone ? number : owned;
             VG_TRY(read_lead(a, r, l, m->factor, buffer, x));
-            /* Whose a recording of many is, is unknown; its name ties its leads together. */
+            /* Whose a recording of many is, is unknown. Its place ties its leads together, and not those of
+             * the same number in another file to them. */
             vg__raw raw = {.file = place,
                            .record = record,
-                           .subject = many && !leads ? "" : record,
+                           .subject = !many   ? stem
+                                      : leads ? owned
+                                              : "",
                            .lead = lead,
                            .rate = m->hz,
                            .units = m->units,
@@ -198,7 +192,8 @@ static vg_status import_npy(vg__pipeline *pipeline, const char *const *sources, 
     VG_TRY_OUT(read_mapping(vg__pipeline_options(pipeline)->map, m));
     VG_TRY_OUT(vg__files_find(sources, count, ".npy .npz", &files));
     for (int64_t i = 0; i < files.count; i++) {
-        array a = {.path = files.path[i]};
+        array a = {.path = files.path[i], .alone = files.count == 1};
+        vg__files_label(&files, i, a.label);
         status = import_array(pipeline, &a, m, buffer);
         if (a.file) fclose(a.file);
         if (status != VG_OK) goto out;

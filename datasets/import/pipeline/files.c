@@ -131,6 +131,45 @@ void vg__files_free(vg__files *files)
     *files = (vg__files){0};
 }
 
+/* The last `parts` names of a path; the path itself when it has no more. */
+static const char *last_parts(const char *path, int parts)
+{
+    const char *p = path + strlen(path);
+    for (; p > path; p--)
+        if (p[-1] == '/' && --parts == 0) break;
+    return p;
+}
+
+static size_t without_ending(const char *path)
+{
+    const char *name = vg__file_name(path), *dot = strrchr(name, '.');
+    return dot && dot > name ? (size_t)(dot - path) : strlen(path);
+}
+
+void vg__files_label(const vg__files *files, int64_t index, char label[VG__FILE_LABEL])
+{
+    const char *path = files->path[index], *from = last_parts(path, 1);
+    size_t length = without_ending(path);
+    int parts = 1;
+    for (int64_t i = 0; i < files->count; i++) {
+        const char *other = files->path[i];
+        size_t other_length = without_ending(other);
+        if (i == index || strcmp(path, other) == 0) continue;
+        for (;;) {
+            const char *tail = last_parts(other, parts);
+            size_t size = (size_t)(path + length - from);
+            if ((size_t)(other + other_length - tail) != size || strncmp(from, tail, size) != 0) break;
+            if (from == path) { /* only their endings differ, or where they begin */
+                length = strlen(path);
+                break;
+            }
+            from = last_parts(path, ++parts);
+        }
+    }
+    size_t size = (size_t)(path + length - from), cut = size < VG__FILE_LABEL ? 0 : size - VG__FILE_LABEL + 1;
+    snprintf(label, VG__FILE_LABEL, "%.*s", (int)(size - cut), from + cut);
+}
+
 vg_status vg__file_read(const char *path, int64_t limit, char **bytes, int64_t *size)
 {
     vg_status status = VG_OK;

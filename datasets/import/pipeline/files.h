@@ -22,6 +22,11 @@ VG_NODISCARD vg_status vg__files_find(const char *const *sources, int count, con
 VG_NODISCARD vg_status vg__files_keep(vg__files *files, const char *path);
 void vg__files_free(vg__files *files);
 
+/* What tells a file from the others: its name without the ending, and as many folders before it as are
+ * needed. At most 95 characters, the last ones. */
+enum { VG__FILE_LABEL = 96 };
+void vg__files_label(const vg__files *files, int64_t index, char label[VG__FILE_LABEL]);
+
 /* The whole file, with a 0 behind it; free() it. A file above `limit` bytes is refused. */
 VG_NODISCARD vg_status vg__file_read(const char *path, int64_t limit, char **bytes, int64_t *size);
 
