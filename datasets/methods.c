@@ -1,13 +1,15 @@
 /* The preprocessing of a store as a paragraph for a paper's section on methods. Every statement comes from
  * the store's attributes and tables; what is not known there is said not to be known. */
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/text.h"
 #include "datasets/summary.h"
+#include "datasets/tally.h"
 
-enum { LINE = 100, LEADS = 4 };
+enum { LINE = 100, LEADS = 12 };
 
 static int by_text(const void *left, const void *right)
 {
@@ -24,58 +26,98 @@ static int64_t distinct(const char **texts, int64_t n)
     return kept;
 }
 
-static void say_what(const vg_store *store, const char **texts, vg_text *out)
+/* Stores of before there was a note on people: everybody is called as the file. */
+static bool named_by_file(const vg_store *store)
 {
-    const vg_store_info *info = vg_store_get_info(store);
-    int64_t n = vg_store_recording_count(store);
-    for (int64_t i = 0; i < n; i++) texts[i] = vg_store_recording(store, i)->subject;
-    int64_t subjects = distinct(texts, n);
-    vg_text_add(out, "%s ECG of %s", info->synthetic ? "Synthetic (not recorded)" : "We used", info->source);
-    if (*info->citation) vg_text_add(out, " (%s)", info->citation);
-    vg_text_add(out, ": %lld recordings", (long long)n);
-    if (subjects) vg_text_add(out, " of %lld subject%s", (long long)subjects, subjects == 1 ? "" : "s");
-    vg_text_add(out, ", %.2f hours", (double)vg_store_sample_count(store) / info->rate / 3600);
-    for (int64_t i = 0; i < n; i++) texts[i] = vg_store_recording(store, i)->lead;
-    int64_t leads = distinct(texts, n);
-    for (int64_t i = 0; i < leads && i < LEADS; i++)
-        vg_text_add(out, "%s%s", i == 0 ? (leads == 1 ? ", lead " : ", leads ") : ", ", texts[i]);
-    if (leads > LEADS) vg_text_add(out, " and %lld more", (long long)(leads - LEADS));
+    for (int64_t i = 0; i < vg_store_recording_count(store); i++) {
+        const vg_recording *r = vg_store_recording(store, i);
+        const char *file = vg__source_name(r->source);
+        size_t length = strlen(r->subject);
+        if (!length || strncmp(r->subject, file, length) != 0 || (file[length] && file[length] != '.'))
+            return false;
+    }
+    return true;
+}
+
+static void say_people(const vg_store *store, const char **texts, vg_text *out)
+{
+    int64_t n = vg_store_recording_count(store), nameless = 0;
+    const char *note = vg_store_note(store, "people");
+    for (int64_t i = 0; i < n; i++) {
+        texts[i] = vg_store_recording(store, i)->subject;
+        nameless += !*texts[i];
+    }
+    int64_t people = distinct(texts, n);
+    bool unknown = note ? strncmp(note, "unknown", 7) == 0
+                        : !vg_store_get_info(store)->synthetic && (people == 0 || named_by_file(store));
+    if (unknown) {
+        vg_text_add(out, ". Who was recorded is not known: each record was taken as one person. ");
+        return;
+    }
+    vg_text_add(out, ", of %lld %s", (long long)people, people == 1 ? "person" : "people");
+    if (note && strncmp(note, "known", 5) != 0)
+        vg_text_add(out, " as far as they are known (a record without a name was taken as one person)");
+    else if (nameless)
+        vg_text_add(out, " and, in %lld signal%s, of people who are not known", (long long)nameless,
+                    nameless == 1 ? "" : "s");
     vg_text_add(out, ". ");
 }
 
-static void say_rates(const char *rates, vg_text *out)
+static void say_leads(const vg_store *store, const vg__records *records, const char **texts, vg_text *out)
 {
-    if (!*rates) {
-        vg_text_add(out, "at a rate that is not recorded");
-        return;
-    }
-    vg_text_add(out, "at ");
-    for (const char *p = rates; *p;) {
-        size_t length = strcspn(p, " ");
-        vg_text_add(out, "%.*s", (int)length, p);
-        p += length;
-        while (*p == ' ') p++;
-        vg_text_add(out, "%s", !*p ? " Hz" : strchr(p, ' ') ? ", " : " and ");
-    }
+    int64_t n = vg_store_recording_count(store);
+    for (int64_t i = 0; i < n; i++) texts[i] = vg_store_recording(store, i)->lead;
+    int64_t leads = distinct(texts, n);
+    vg_text_add(out, "%lld record%s", (long long)records->count, records->count == 1 ? "" : "s");
+    if (records->fewest == records->most)
+        vg_text_add(out, " x %lld lead%s", (long long)records->most, records->most == 1 ? "" : "s");
+    else
+        vg_text_add(out, " of %lld to %lld leads, %lld signals in all", (long long)records->fewest,
+                    (long long)records->most, (long long)n);
+    for (int64_t i = 0; i < leads && i < LEADS; i++) vg_text_add(out, "%s%s", i == 0 ? " (" : ", ", texts[i]);
+    if (leads > LEADS) vg_text_add(out, " and %lld more", (long long)(leads - LEADS));
+    vg_text_add(out, "%s, ", leads ? ")" : "");
+    vg__time_add(records->seconds, out);
+    vg_text_add(out, " of recording");
 }
 
-static void say_filter(const vg_store_info *info, vg_text *out)
+static void say_what(const vg_store *store, const vg__records *records, const char **texts, vg_text *out)
 {
+    const vg_store_info *info = vg_store_get_info(store);
+    vg_text_add(out, "%s ECG of %s", info->synthetic ? "Synthetic (not recorded)" : "We used", info->source);
+    if (*info->citation) vg_text_add(out, " (%s)", info->citation);
+    vg_text_add(out, ": ");
+    say_leads(store, records, texts, out);
+    say_people(store, texts, out);
+}
+
+/* "0.8 to 50 Hz", and where the recordings' rates left room for less. */
+static void say_band(const vg_store *store, vg_text *out)
+{
+    const vg_store_info *info = vg_store_get_info(store);
+    double lowest, highest;
+    vg__band_top(store, &lowest, &highest);
+    if (info->filter_low > 0 && info->filter_high > 0)
+        vg_text_add(out, "They were band-pass filtered from %g to %g Hz", info->filter_low, highest);
+    else if (info->filter_low > 0)
+        vg_text_add(out, "They were high-pass filtered at %g Hz", info->filter_low);
+    else
+        vg_text_add(out, "They were low-pass filtered at %g Hz", highest);
+    if (lowest < highest)
+        vg_text_add(out, ", those recorded too slowly for it to no less than %g Hz (%g of their rate),",
+                    lowest, VG__BAND_LIMIT);
+}
+
+static void say_filter(const vg_store *store, vg_text *out)
+{
+    const vg_store_info *info = vg_store_get_info(store);
     if (strcmp(info->filter, "none") == 0) {
         vg_text_add(out, "They were not filtered");
     } else {
         bool butterworth = strcmp(info->filter, "butterworth") == 0;
-        const char *zero = info->filter_zero_phase ? "zero-phase " : "",
-                   *kind = butterworth ? "Butterworth" : info->filter;
-        if (info->filter_low > 0 && info->filter_high > 0)
-            vg_text_add(out, "They were band-pass filtered from %g to %g Hz with a %s%s filter",
-                        info->filter_low, info->filter_high, zero, kind);
-        else if (info->filter_low > 0)
-            vg_text_add(out, "They were high-pass filtered at %g Hz with a %s%s filter", info->filter_low,
-                        zero, kind);
-        else
-            vg_text_add(out, "They were low-pass filtered at %g Hz with a %s%s filter", info->filter_high,
-                        zero, kind);
+        say_band(store, out);
+        vg_text_add(out, " with a %s%s filter", info->filter_zero_phase ? "zero-phase " : "",
+                    butterworth ? "Butterworth" : info->filter);
         if (info->filter_order > 0)
             vg_text_add(out, " (order %d of the low-pass prototype%s)", info->filter_order,
                         info->filter_zero_phase
@@ -89,80 +131,190 @@ static void say_filter(const vg_store_info *info, vg_text *out)
         vg_text_add(out, ", without a notch");
 }
 
-static void say_excluded(const vg_store *store, vg_text *out)
+static void say_resampling(const vg_store *store, vg_text *out)
 {
-    int64_t records = 0, blanked = 0;
-    double lost = 0, gone = 0;
+    const vg_store_info *info = vg_store_get_info(store);
+    double lowest, highest;
+    vg__band_top(store, &lowest, &highest);
+    if (strcmp(info->resampling, "none") == 0 || !*info->resampling) {
+        vg_text_add(out, ", and not resampled (%g Hz). ", info->rate);
+        return;
+    }
+    vg_text_add(out, ", and resampled to %g Hz (%s)", info->rate, info->resampling);
+    if (strcmp(info->filter, "none") == 0 || info->filter_high == 0 || highest > info->rate / 2)
+        vg_text_add(out, ", which leaves nothing above %g Hz", info->rate / 2);
+    vg_text_add(out, ". ");
+}
+
+static void say_number(int64_t count, const char *one, const char *many, vg_text *out)
+{
+    vg_text_add(out, "%lld %s", (long long)count, count == 1 ? one : many);
+}
+
+/* Reasons by how often they occur, up to their first colon. */
+static void say_reasons(const vg_store *store, vg__loss kind, vg_text *out)
+{
+    enum { KINDS = 6 };
+    const char *reason[KINDS];
+    int64_t count[KINDS], kinds = 0, others = 0;
     for (int64_t i = 0; i < vg_store_exclusion_count(store); i++) {
         const vg_exclusion *e = vg_store_exclusion(store, i);
-        bool windows = strncmp(e->reason, "windows blanked", 15) == 0;
-        double seconds = isfinite(e->seconds) ? e->seconds : 0;
-        blanked += windows;
-        records += !windows;
-        gone += windows ? seconds : 0;
-        lost += windows ? 0 : seconds;
+        size_t length = strcspn(e->reason, ":");
+        int64_t k = 0;
+        if (vg__loss_of(e) != kind) continue;
+        while (k < kinds && (strncmp(reason[k], e->reason, length) != 0 || strcspn(reason[k], ":") != length))
+            k++;
+        if (k < kinds) {
+            count[k]++;
+        } else if (kinds < KINDS) {
+            reason[kinds] = e->reason;
+            count[kinds++] = 1;
+        } else {
+            others++;
+        }
+    }
+    for (int64_t k = 0; k < kinds; k++)
+        vg_text_add(out, "%s%.*s (%lld)", k ? ", " : ": ", (int)strcspn(reason[k], ":"), reason[k],
+                    (long long)count[k]);
+    if (others) vg_text_add(out, ", other reasons (%lld)", (long long)others);
+}
+
+/* A lead that was left out is a record that was left out only where all records have one lead each. */
+static vg_status say_signals(const vg_store *store, const vg__records *records, vg_text *out)
+{
+    int64_t n = vg_store_exclusion_count(store), lines = 0, unknown = 0;
+    double seconds = 0;
+    const char **sources = malloc((size_t)(n + 1) * sizeof *sources);
+    if (!sources) return vg_fail(VG_ERR_MEMORY, "%s: no memory to describe it", vg_store_path(store));
+    for (int64_t i = 0; i < n; i++) {
+        const vg_exclusion *e = vg_store_exclusion(store, i);
+        if (vg__loss_of(e) != VG__LOSS_SIGNAL) continue;
+        sources[lines++] = e->source;
+        if (isfinite(e->seconds))
+            seconds += e->seconds;
+        else
+            unknown++;
+    }
+    bool whole = records->most == 1 && distinct(sources, lines) == lines;
+    free(sources);
+    if (lines == 0) return VG_OK;
+    if (whole)
+        say_number(lines, "record was", "records were", out);
+    else
+        say_number(lines, "signal (a lead of a record) was", "signals (a lead of a record each) were", out);
+    vg_text_add(out, " left out (");
+    if (unknown < lines) {
+        vg_text_add(out, "%s", unknown ? "at least " : "");
+        vg__time_add(seconds, out);
+    }
+    if (unknown)
+        vg_text_add(out, "%sthe length of %lld is not known", unknown < lines ? "; " : "",
+                    (long long)unknown);
+    vg_text_add(out, ")");
+    say_reasons(store, VG__LOSS_SIGNAL, out);
+    vg_text_add(out, ". ");
+    return VG_OK;
+}
+
+static void say_kept(const char *kept, vg_text *out)
+{
+    int64_t count = 1;
+    for (const char *c = kept; (c = strstr(c, "; ")); c++) count++;
+    if (count <= 3)
+        vg_text_add(out, "Kept in spite of their length or quality: %s. ", kept);
+    else
+        vg_text_add(out, "In spite of their length or quality %s%lld signals were kept. ",
+                    strlen(kept) > 3000 ? "at least " : "", (long long)count);
+}
+
+static vg_status say_excluded(const vg_store *store, const vg__records *records, vg_text *out)
+{
+    int64_t count[VG__LOSS_UNREAD + 1] = {0}, n = vg_store_exclusion_count(store);
+    double gone = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const vg_exclusion *e = vg_store_exclusion(store, i);
+        vg__loss kind = vg__loss_of(e);
+        count[kind]++;
+        if (kind == VG__LOSS_WINDOWS && isfinite(e->seconds)) gone += e->seconds;
     }
     const char *selection = vg_store_note(store, "selection"), *kept = vg_store_note(store, "kept");
     if (selection) vg_text_add(out, "Kept were %s. ", selection);
-    if (records)
-        vg_text_add(out, "%lld recording%s left out (%.1f minutes). ", (long long)records,
-                    records == 1 ? " was" : "s were", lost / 60);
-    else
-        vg_text_add(out, "No recording was left out. ");
-    if (blanked)
-        vg_text_add(out, "Bad stretches in %lld recordings (%.1f minutes) became gaps. ", (long long)blanked,
-                    gone / 60);
-    if (kept) vg_text_add(out, "Kept in spite of their quality: %s. ", kept);
+    if (n == count[VG__LOSS_WINDOWS]) vg_text_add(out, "No record was left out. ");
+    VG_TRY(say_signals(store, records, out));
+    if (count[VG__LOSS_NOTHING]) {
+        say_number(count[VG__LOSS_NOTHING], "file or trial holds", "files or trials hold", out);
+        vg_text_add(out, " no ECG. ");
+    }
+    if (count[VG__LOSS_UNREAD]) {
+        say_number(count[VG__LOSS_UNREAD], "file or part of one", "files or parts of files", out);
+        vg_text_add(out, " could not be used");
+        say_reasons(store, VG__LOSS_UNREAD, out);
+        vg_text_add(out, ". ");
+    }
+    if (count[VG__LOSS_WINDOWS]) {
+        vg_text_add(out, "Bad stretches of ");
+        say_number(count[VG__LOSS_WINDOWS], "signal", "signals", out);
+        vg_text_add(out, " (");
+        vg__time_add(gone, out);
+        vg_text_add(out, " in all) became gaps. ");
+    }
+    if (kept) say_kept(kept, out);
+    return VG_OK;
 }
 
-/* Breaks lines at blanks. */
-static void wrap(const char *text, vg_text *out)
+/* What no file says and an importer took for granted. */
+static void say_assumptions(const vg_store *store, vg_text *out)
 {
-    size_t column = 0;
-    for (const char *p = text; *p;) {
-        size_t length = strcspn(p, " ");
-        if (column > 0 && column + 1 + length > LINE) {
-            vg_text_add(out, "\n");
-            column = 0;
-        }
-        if (column > 0) vg_text_add(out, " ");
-        vg_text_append(out, p, length);
-        column += length + (column > 0);
-        p += length;
-        while (*p == ' ') p++;
-    }
-    vg_text_add(out, "\n");
+    const char *baseline = vg_store_note(store, "baseline"), *assumed = vg_store_note(store, "assumed"),
+               *unverified = vg_store_note(store, "unverified");
+    if (baseline && *baseline) vg_text_add(out, "%c%s. ", toupper((unsigned char)*baseline), baseline + 1);
+    if (assumed) vg_text_add(out, "Assumed was that %s. ", assumed);
+    if (unverified) vg_text_add(out, "Not verified: %s. ", unverified);
+}
+
+static vg_status compose(const vg_store *store, const char **texts, vg_text *text)
+{
+    const vg_store_info *info = vg_store_get_info(store);
+    const char *unit = vg_store_note(store, "unit");
+    vg__records records;
+    VG_TRY(vg__records_count(store, &records));
+    say_what(store, &records, texts, text);
+    vg_text_add(text, "The signals were %s at ", info->synthetic ? "made" : "recorded");
+    if (*info->original_rates)
+        vg__rates_add(info->original_rates, text);
+    else
+        vg_text_add(text, "a rate that is not recorded");
+    vg_text_add(text, ". ");
+    say_filter(store, text);
+    say_resampling(store, text);
+    vg_text_add(text, "Polarity: %s. ", *info->polarity ? info->polarity : "not recorded");
+    VG_TRY(say_excluded(store, &records, text));
+    say_assumptions(store, text);
+    vg_text_add(text, "Samples are kept in %s", info->units);
+    if (unit) vg_text_add(text, " (unit of the source: %s)", unit);
+    vg_text_add(text,
+                ", not normalised; normalisation and its scope, the length of segments and their overlap are "
+                "the experiment's and stand in its config.yaml. Importer: %s.",
+                *info->importer ? info->importer : "unknown");
+    return VG_OK;
 }
 
 vg_status vg_store_methods(const vg_store *store, char **out)
 {
-    const vg_store_info *info = vg_store_get_info(store);
     vg_text text = {0}, wrapped = {0};
     char *line = NULL;
     *out = NULL;
     const char **texts = malloc((size_t)(vg_store_recording_count(store) + 1) * sizeof *texts);
     if (!texts) return vg_fail(VG_ERR_MEMORY, "%s: no memory to describe it", vg_store_path(store));
-    say_what(store, texts, &text);
+    vg_status status = compose(store, texts, &text);
     free(texts);
-    vg_text_add(&text, "The signals were %s ", info->synthetic ? "made" : "recorded");
-    say_rates(info->original_rates, &text);
-    vg_text_add(&text, ". ");
-    say_filter(info, &text);
-    if (strcmp(info->resampling, "none") == 0 || !*info->resampling)
-        vg_text_add(&text, ", and not resampled (%g Hz). ", info->rate);
-    else
-        vg_text_add(&text, ", and resampled to %g Hz (%s). ", info->rate, info->resampling);
-    if (vg_store_note(store, "filter_limited"))
-        vg_text_add(&text, "For recordings too slow for it the upper edge gave way: %s. ",
-                    vg_store_note(store, "filter_limited"));
-    vg_text_add(&text, "Polarity: %s. ", *info->polarity ? info->polarity : "not recorded");
-    say_excluded(store, &text);
-    vg_text_add(&text,
-                "Samples are kept in %s, not normalised; normalisation and its scope, the length of segments "
-                "and their overlap are the experiment's and stand in its config.yaml. Importer: %s.",
-                info->units, *info->importer ? info->importer : "unknown");
+    if (status != VG_OK) {
+        vg_text_free(&text);
+        return status;
+    }
     VG_TRY(vg_text_take(&text, &line));
-    wrap(line, &wrapped);
+    vg__wrap(line, 0, 0, LINE, &wrapped);
+    vg_text_add(&wrapped, "\n");
     free(line);
     return vg_text_take(&wrapped, out);
 }

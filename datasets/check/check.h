@@ -70,7 +70,8 @@ VG_API int64_t vg_check_count(const vg_check *check, vg_verdict verdict);
 VG_API double vg_check_usable_seconds(const vg_check *check);
 VG_API bool vg_verdict_usable(vg_verdict verdict);
 
-/* The table as text, at most `most` lines of recordings (0: all), findings and totals. */
+/* The table as text, at most `most` lines of recordings, findings and totals, and what was left out at import
+ * by file and reason, up to 20 of each store (0: all of both). */
 VG_API void vg_check_print(const vg_check *check, int64_t most, vg_text *text);
 
 /* An object with everything, as a value of `json`. */

@@ -7,6 +7,7 @@
 
 #include "datasets/check/check.h"
 #include "datasets/check/strip.h"
+#include "datasets/tally.h"
 
 enum { WORST = 6, TURNED = 3, TYPICAL = 3, ROWS = 2000 };
 
@@ -98,6 +99,13 @@ static void add_head(const vg_check *check, vg_text *out)
                 (long long)check->count, seconds / 3600, (long long)usable,
                 vg_check_usable_seconds(check) / 3600, (long long)(check->count - usable),
                 (long long)vg_check_count(check, VG_VERDICT_UPSIDE_DOWN));
+    int64_t left_out = 0;
+    for (int s = 0; s < check->store_count; s++)
+        for (int64_t i = 0; i < vg_store_exclusion_count(check->stores[s]); i++)
+            left_out += vg__loss_of(vg_store_exclusion(check->stores[s], i)) != VG__LOSS_WINDOWS;
+    if (left_out)
+        vg_text_add(out, "At import %lld %s left out (listed below). ", (long long)left_out,
+                    left_out == 1 ? "was" : "were");
     if (check->change_count)
         vg_text_add(out, "Between the recordings of <b class=warn>%lld %s</b> the recorder's filter changed.",
                     (long long)check->change_count, check->change_count == 1 ? "person" : "persons");
@@ -129,12 +137,16 @@ static void add_caption(const vg_check_line *line, vg_text *out)
     vg_text_add(out, "</span></figcaption>");
 }
 
-/* Figures of `count` lines from line `from` on. */
+/* Figures of `count` lines from line `from` on, of `total` of this kind. */
 static vg_status add_strips(const vg_check *check, const char *title, int64_t from, int64_t count,
-                            vg_text *out)
+                            int64_t total, vg_text *out)
 {
     if (count <= 0) return VG_OK;
-    vg_text_add(out, "<h2>%s</h2>", title);
+    vg_text_add(out, "<h2>%s", title);
+    if (count < total)
+        vg_text_add(out, " <span class=soft>%lld of %lld; the table below has all</span>", (long long)count,
+                    (long long)total);
+    vg_text_add(out, "</h2>");
     for (int64_t i = from; i < from + count; i++) {
         vg_text_add(out, "<figure>");
         add_caption(&check->line[i], out);
@@ -157,9 +169,9 @@ static vg_status add_all_strips(const vg_check *check, vg_text *out)
     vg_text_add(out,
                 "<p class=soft>Each strip is 10 s from the middle of a recording; triangles are the beats "
                 "that were found, lines stand 1 s apart.</p>");
-    VG_TRY(add_strips(check, "Worst", 0, at_most(bad, WORST), out));
-    VG_TRY(add_strips(check, "Upside down", bad, at_most(turned, TURNED), out));
-    return add_strips(check, "Typical", bad + turned + (good - typical) / 2, typical, out);
+    VG_TRY(add_strips(check, "Worst", 0, at_most(bad, WORST), bad, out));
+    VG_TRY(add_strips(check, "Upside down", bad, at_most(turned, TURNED), turned, out));
+    return add_strips(check, "Typical", bad + turned + (good - typical) / 2, typical, good, out);
 }
 
 /* ---- Tables -------------------------------------------------------------------------------------------- */
@@ -201,31 +213,38 @@ static void add_changes(const vg_check *check, vg_text *out)
     vg_text_add(out, "</table></div>");
 }
 
-static void add_exclusions(const vg_check *check, vg_text *out)
+static vg_status add_exclusion(const vg_exclusion *e, vg_text *out)
 {
-    int64_t total = 0;
+    vg_text reason = {0};
+    char *words;
+    vg__loss_reason(e, &reason);
+    VG_TRY(vg_text_take(&reason, &words));
+    vg_text_add(out, "<tr>");
+    add_cell(vg__source_name(e->source), out);
+    add_cell(e->subject, out);
+    add_number(e->seconds, 0, out);
+    add_cell(words, out);
+    vg_text_add(out, "</tr>");
+    free(words);
+    return VG_OK;
+}
+
+static vg_status add_exclusions(const vg_check *check, vg_text *out)
+{
+    int64_t total = 0, shown = 0;
     for (int s = 0; s < check->store_count; s++) total += vg_store_exclusion_count(check->stores[s]);
     vg_text_add(out, "<h2>Left out</h2>");
     if (total == 0) {
         vg_text_add(out, "<p>Nothing was left out at import.</p>");
-        return;
+        return VG_OK;
     }
     vg_text_add(out, "<div class=wide><table><tr><th>file<th>person<th class=n>seconds<th>reason</tr>");
-    int64_t shown = 0;
-    for (int s = 0; s < check->store_count; s++) {
-        for (int64_t i = 0; i < vg_store_exclusion_count(check->stores[s]) && shown < ROWS; i++, shown++) {
-            const vg_exclusion *e = vg_store_exclusion(check->stores[s], i);
-            const char *slash = strrchr(e->source, '/');
-            vg_text_add(out, "<tr>");
-            add_cell(slash ? slash + 1 : e->source, out);
-            add_cell(e->subject, out);
-            add_number(e->seconds, 0, out);
-            add_cell(e->reason, out);
-            vg_text_add(out, "</tr>");
-        }
-    }
+    for (int s = 0; s < check->store_count; s++)
+        for (int64_t i = 0; i < vg_store_exclusion_count(check->stores[s]) && shown < ROWS; i++, shown++)
+            VG_TRY(add_exclusion(vg_store_exclusion(check->stores[s], i), out));
     vg_text_add(out, "</table></div>");
     if (shown < total) vg_text_add(out, "<p>and %lld more</p>", (long long)(total - shown));
+    return VG_OK;
 }
 
 static void add_recordings(const vg_check *check, vg_text *out)
@@ -266,12 +285,14 @@ vg_status vg_check_page(const vg_check *check, char **html)
     *html = NULL;
     add_head(check, &text);
     vg_status status = add_all_strips(check, &text);
+    if (status == VG_OK) {
+        add_changes(check, &text);
+        status = add_exclusions(check, &text);
+    }
     if (status != VG_OK) {
         vg_text_free(&text);
         return status;
     }
-    add_changes(check, &text);
-    add_exclusions(check, &text);
     add_recordings(check, &text);
     vg_text_add(&text, "</html>\n");
     return vg_text_take(&text, html);

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "datasets/check/check.h"
+#include "datasets/tally.h"
 
-enum { NAMED = 12, CELL = 40 };
+enum { NAMED = 12, CELL = 40, LEFT_OUT = 20 };
 
 static const char *direction(int sign)
 {
@@ -60,9 +61,9 @@ static void print_changes(const vg_check *check, vg_text *text)
         return;
     }
     vg_text_add(text,
-                "recorder's filter    changed for %lld persons between recordings of the same lead: level "
+                "recorder's filter    changed for %lld person%s between recordings of the same lead: level "
                 "above 50 Hz\n",
-                (long long)check->change_count);
+                (long long)check->change_count, check->change_count == 1 ? "" : "s");
     for (int64_t i = 0; i < check->change_count; i++) {
         const vg_check_change *c = &check->change[i];
         const int64_t *order = check->order + c->first;
@@ -75,7 +76,7 @@ static void print_changes(const vg_check *check, vg_text *text)
     vg_text_add(text, "  so band-limit to 40 Hz, or a network learns the recorder\n");
 }
 
-static void print_totals(const vg_check *check, vg_text *text)
+static void print_totals(const vg_check *check, bool all, vg_text *text)
 {
     double seconds = 0, usable = vg_check_usable_seconds(check);
     bool now = false;
@@ -102,9 +103,8 @@ static void print_totals(const vg_check *check, vg_text *text)
     vg_text_add(text, "\n");
     int64_t excluded = 0;
     for (int s = 0; s < check->store_count; s++) excluded += vg_store_exclusion_count(check->stores[s]);
-    if (excluded)
-        vg_text_add(text, "left out at import   %lld lines in the table of exclusions\n",
-                    (long long)excluded);
+    if (excluded) vg_text_add(text, "left out at import   %lld:\n", (long long)excluded);
+    for (int s = 0; s < check->store_count; s++) vg__losses_list(check->stores[s], all ? 0 : LEFT_OUT, text);
     print_changes(check, text);
     if (now)
         vg_text_add(text,
@@ -124,7 +124,7 @@ void vg_check_print(const vg_check *check, int64_t most, vg_text *text)
                     (long long)(check->count - shown), vg_verdict_word(next->verdict), next->quality.index);
     }
     vg_text_add(text, "\n");
-    print_totals(check, text);
+    print_totals(check, most == 0, text);
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------------------- */

@@ -115,7 +115,7 @@ static void test_store(void **unused)
     assert_int_equal(vg_store_recording_count(store), 6);
     assert_string_equal(vg_store_rating_name(store, 0), "synthetic_arousal");
     assert_string_equal(vg_store_recording(store, 2)->subject, "synthetic-0002");
-    assert_ok(vg_store_summarise(store, &text));
+    assert_ok(vg_store_summarise(store, 20, &text));
     static const char *const lines[] = {
         "SYNTHETIC: made by a program",
         "subjects       3\n",

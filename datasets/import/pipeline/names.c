@@ -201,11 +201,12 @@ vg_status vg__pipeline_note(vg__pipeline *pipeline, const char *key, const char 
 /* Whether anybody said who the people are. */
 static vg_status note_people(vg__pipeline *pipeline)
 {
-    if (pipeline->people_unknown == 0) return VG_OK;
-    return vg__pipeline_note(
-        pipeline, "people",
-        pipeline->people_known ? "partly unknown: a record without a name of a person was taken as one person"
-                               : "unknown: each record was taken as one person");
+    const char *text = "known: the source or an option of the import names them";
+    if (pipeline->people_unknown > 0)
+        text = pipeline->people_known
+                   ? "partly unknown: a record without a name of a person was taken as one person"
+                   : "unknown: each record was taken as one person";
+    return vg__pipeline_note(pipeline, "people", text);
 }
 
 vg_status vg__pipeline_describe(vg__pipeline *pipeline, const char *first_source)
