@@ -30,7 +30,8 @@ static vg_status refuse_existing(const vg_store_writer *writer)
     if (S_ISDIR(found.st_mode))
         return vg_fail(VG_ERR_IO, "%s: is a folder; name a file for the store", writer->path);
     if (writer->overwrite) return VG_OK;
-    return vg_fail(VG_ERR_IO, "%s: exists already; remove it, choose another name or ask to overwrite it",
+    return vg_fail(VG_ERR_IO,
+                   "%s: exists already; remove it, choose another name or replace it (--overwrite)",
                    writer->path);
 }
 
@@ -59,17 +60,28 @@ static vg_status create_file(vg_store_writer *writer)
     hid_t access_list = H5Pcreate(H5P_FILE_ACCESS), properties = H5Pcreate(H5P_FILE_CREATE);
     vg_status status = VG_OK;
     void *handle;
+    /* Made here first: why it cannot be is said in words then, HDF5 has figures only. */
+    int own = open(writer->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (own < 0) {
+        status = vg_fail(VG_ERR_IO, "%s: cannot be made as %s: %s", writer->path, writer->temporary,
+                         strerror(errno));
+        goto out;
+    }
+    writer->created = true;
+    close(own);
     if (access_list < 0 || properties < 0 || H5Pset_obj_track_times(properties, false) < 0 ||
         H5Pset_libver_bounds(access_list, H5F_LIBVER_V110, H5F_LIBVER_V110) < 0 ||
         H5Pset_file_locking(access_list, false, true) < 0 || H5Pset_fapl_sec2(access_list) < 0 ||
         H5Pset_meta_block_size(access_list, VG_STORE_SIGNAL) < 0 ||
-        (writer->hdf5 = H5Fcreate(writer->temporary, H5F_ACC_EXCL, properties, access_list)) < 0)
+        (writer->hdf5 = H5Fcreate(writer->temporary, H5F_ACC_TRUNC, properties, access_list)) < 0)
         status = vg__hdf5_fail(VG_ERR_IO, "%s: cannot be created", writer->temporary);
-    else
-        writer->created = true;
     if (status == VG_OK && H5Fget_vfd_handle(writer->hdf5, H5P_DEFAULT, &handle) < 0)
         status = vg__hdf5_fail(VG_ERR_IO, "%s: has no file descriptor", writer->temporary);
-    if (status == VG_OK) writer->descriptor = *(const int *)handle;
+    if (status == VG_OK) {
+        writer->descriptor = *(const int *)handle;
+        vg__store_lock_part(writer->descriptor);
+    }
+out:
     if (properties >= 0) H5Pclose(properties);
     if (access_list >= 0) H5Pclose(access_list);
     return status;
@@ -81,8 +93,10 @@ vg_status vg__store_file_create(vg_store_writer *writer)
     writer->waiting = malloc(WAITING * sizeof *writer->waiting);
     if (!writer->temporary || !writer->waiting)
         return vg_fail(VG_ERR_MEMORY, "the writer of %s", writer->path);
+    VG_TRY(vg__store_check_folder(writer->path));
     VG_TRY(refuse_existing(writer));
-    vg__hdf5_enter();
+    vg__hdf5_enter(); /* no other thread is between creating its file and locking it */
+    vg__store_remove_leftovers(writer->path);
     vg_status status = create_file(writer);
     vg__hdf5_leave();
     return status;

@@ -1,12 +1,14 @@
 #include "datasets/store/store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "datasets/store/hdf5.h"
 #include "datasets/store/reader_own.h"
@@ -268,6 +270,9 @@ static vg_status open_file(vg_store *store)
     if (stat(store->path, &found) != 0)
         return vg_fail(VG_ERR_IO, "%s: cannot be opened: %s", store->path, strerror(errno));
     if (!S_ISREG(found.st_mode)) return vg_fail(VG_ERR_IO, "%s: is not a file", store->path);
+    int readable = open(store->path, O_RDONLY | O_CLOEXEC);
+    if (readable < 0) return vg_fail(VG_ERR_IO, "%s: cannot be opened: %s", store->path, strerror(errno));
+    close(readable);
     hid_t access_list = H5Pcreate(H5P_FILE_ACCESS);
     if (access_list >= 0) {
         /* A finished store never changes, and locking fails on some network file systems. */

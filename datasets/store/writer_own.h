@@ -53,6 +53,12 @@ vg_status vg__store_complete_measures(vg_store_writer *writer);
 /* tables.c: all tables, notes and attributes, under HDF5's lock. */
 vg_status vg__store_write_tables(const vg_store_writer *writer);
 
+/* leftovers.c. The folder that `path` is to lie in must be there and let itself be written; what dead writers
+ * of the same path left beside it is removed, if it can be; a writer's own file is locked against that. */
+VG_NODISCARD vg_status vg__store_check_folder(const char *path);
+void vg__store_remove_leftovers(const char *path);
+void vg__store_lock_part(int descriptor);
+
 /* file.c. Create refuses a path that is taken; append takes any number of samples; finish writes what
  * waits, the tables, and gives the file its name. Discard closes and removes whatever there is. */
 vg_status vg__store_file_create(vg_store_writer *writer);

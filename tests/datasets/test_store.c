@@ -340,7 +340,8 @@ static void test_nothing_written_over(void **state)
     assert_int_equal(files_in(inner), 2);
 
     char *nowhere = support_path(folder, "no/such/folder.h5");
-    assert_fails(vg_store_writer_create(nowhere, false, NULL, 0, &writer), VG_ERR_IO, "No such file");
+    assert_fails(vg_store_writer_create(nowhere, false, NULL, 0, &writer), VG_ERR_IO,
+                 "no/such does not exist");
     assert_fails(vg_store_writer_create(inner, true, NULL, 0, &writer), VG_ERR_IO, "folder");
     free(nowhere);
     free(late);
