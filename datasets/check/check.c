@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datasets/signal/leads.h"
+
 static const double GAP_FAR_DB = 12, GAP_ABOVE_DB = 6, SAME_UPPER_DB = 3;
 
 bool vg_verdict_usable(vg_verdict verdict)
@@ -64,19 +66,10 @@ out:
     return status;
 }
 
-/* Leads whose beats point down in healthy people. */
-static bool points_down(const char *lead)
-{
-    static const char *const leads[] = {"V1", "V3R", "V4R", "aVR", "AVR"};
-    for (size_t i = 0; i < sizeof leads / sizeof *leads; i++)
-        if (strcmp(lead, leads[i]) == 0) return true;
-    return false;
-}
-
 static void judge(const vg_check *check, vg_check_line *line)
 {
     line->verdict = vg_quality_judge(&line->quality, check->min_quality, line->why, sizeof line->why);
-    if (line->verdict != VG_VERDICT_UPSIDE_DOWN || !points_down(line->lead)) return;
+    if (line->verdict != VG_VERDICT_UPSIDE_DOWN || !vg_lead_points_down(line->lead)) return;
     line->verdict = VG_VERDICT_GOOD;
     snprintf(line->why, sizeof line->why, "signal quality %.2f; it points down, as %s does",
              line->quality.index, line->lead);

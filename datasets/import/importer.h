@@ -32,12 +32,16 @@ extern "C" {
       "{stimulus}, {record}, {} (anything)")                                                                 \
     X(TEXT, rating, "",                                                                                      \
       "columns of ratings, separated by \";\": NAME[@FIELD]:TEXT=NUMBER,... (\"task:1=0,"                    \
-      "2=1\"); FIELD is trial unless named; without \":...\" the text is the number")                        \
+      "2=1\"); FIELD is trial unless named, or a column of labels (\"normal@scp_codes:contains "             \
+      "NORM=1,else=0\"); without \":...\" the text is the number")                                           \
     X(TEXT, labels, "",                                                                                      \
-      "CSV file: record, then one column of ratings each; a first line \"record,...\" "                      \
-      "names them")                                                                                          \
-    X(TEXT, label_names, "", "names of the columns of a labels file that has no first line of names")        \
-    X(TEXT, subjects, "", "CSV file: record,subject")                                                        \
+      "table of ratings, a row a record; its header names the columns, one of them record or file")          \
+    X(TEXT, label_names, "",                                                                                 \
+      "columns of labels that are wanted, by the header's names; without a header, names for all")           \
+    X(TEXT, subjects, "",                                                                                    \
+      "table of people, a row a record: columns record (or file) and subject (or patient_id), or without "   \
+      "header "                                                                                              \
+      "in this order")                                                                                       \
     X(TEXT, source, "", "short name of the data set; default: the folder's or file's name")                  \
     X(TEXT, licence, "", "licence of the data, stored with it")                                              \
     X(TEXT, citation, "", "how the authors want to be cited, stored with it")                                \
@@ -52,8 +56,11 @@ extern "C" {
     X(TEXT, keep, "",                                                                                        \
       "never left out for length or quality: records or files, separated by commas, or all; what this "      \
       "overruled is noted in the store")                                                                     \
+    X(NUMBER, bridge, "0",                                                                                   \
+      "fill stretches of missing samples up to this many ms by a straight line; 0: none")                    \
     X(FLAG, drop_bad, "true", "blank 10 s windows that are flat, weaker than 0.05 mV or above 20 mV")        \
-    X(FLAG, flip, "false", "turn recordings whose QRS points down")                                          \
+    X(FLAG, flip, "false",                                                                                   \
+      "turn recordings whose QRS and T wave point down, but not V1, V3R, V4R and aVR, which look like that") \
     X(COUNT, threads, "0",                                                                                   \
       "recordings worked on at once; 0: one a core. The store is the same for any number")                   \
     X(FLAG, strict, "false", "fail on the first source that cannot be used")
@@ -89,9 +96,13 @@ VG_API const char *vg_import_format(int index, const char **reads);
 typedef struct vg_import_report {
     int64_t records;    /* read from the sources (a lead is a record of its own) */
     int64_t recordings; /* stored */
-    int64_t excluded;   /* left out, wholly */
+    int64_t excluded;   /* left out, wholly: leads, and sources that gave none */
+    int64_t unread;     /* those sources: files that cannot be read or hold no ECG, trials that are missing */
+    int64_t trials;     /* what the leads were recorded in: files, or trials in a file ... */
+    int64_t trials_used; /* ... and those of which at least one lead is stored */
     int64_t windows_dropped;
-    int64_t upside_down; /* recordings whose QRS points down, turned or not */
+    int64_t bridged;     /* gaps that were filled, in what is stored */
+    int64_t upside_down; /* recordings whose QRS and T wave point down, turned or not */
     double seconds;      /* stored */
     int64_t warnings;    /* how many there were; the first VG_IMPORT_MAX_WARNINGS are kept */
     char **warning;      /* [min(warnings, VG_IMPORT_MAX_WARNINGS)] */

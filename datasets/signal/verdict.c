@@ -36,16 +36,35 @@ static vg_verdict judge_windows(const vg_quality *q, char *sentence, size_t size
         snprintf(sentence, size, "it does not move: %lld of %lld windows hold a flat stretch",
                  (long long)q->flat, windows);
     else if (verdict == VG_VERDICT_WEAK)
-        snprintf(sentence, size, "there is next to no signal: %lld of %lld windows stay below 0.05 mV",
+        snprintf(sentence, size,
+                 "there is next to no signal: %lld of %lld windows stay below 0.05 mV; is the unit right?",
                  (long long)q->weak, windows);
     else
-        snprintf(sentence, size, "no heart is that strong: %lld of %lld windows exceed 20 mV",
+        snprintf(sentence, size,
+                 "no heart is that strong: %lld of %lld windows exceed 20 mV; is the unit right?",
                  (long long)q->strong, windows);
     return verdict;
 }
 
+/* Whether missing samples are what makes it unusable: they lie in most windows, and the beats would do, or
+ * nothing was left to find beats in (filters drop what is between gaps close together). */
+static bool is_perforated(const vg_quality *q, double min_index)
+{
+    const bool beats_do = q->match * q->agreement >= min_index && q->index < min_index &&
+                          q->mean_bpm >= SLOWEST_BPM && q->mean_bpm <= FASTEST_BPM;
+    return 2 * q->nan > q->windows && (beats_do || q->beats < 4);
+}
+
 static vg_verdict judge_unusable(const vg_quality *q, double min_index, char *sentence, size_t size)
 {
+    if (is_perforated(q, min_index)) {
+        snprintf(
+            sentence, size,
+            "%lld of %lld windows hold a missing sample, %.2g %% of all samples; the import option bridge "
+            "fills short gaps",
+            (long long)q->nan, (long long)q->windows, 100 * q->nan_share);
+        return VG_VERDICT_MISSING;
+    }
     if (q->mains_share > MAINS_SHARE) {
         snprintf(sentence, size, "the lead looks disconnected: %.0f %% of the power is mains",
                  100 * q->mains_share);

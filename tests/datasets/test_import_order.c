@@ -2,6 +2,7 @@
  * order, the first error in that order, and a bounded queue. */
 #include <sched.h>
 
+#include "core/signals.h"
 #include "datasets/import/pipeline/ordered.h"
 #include "tests/datasets/import_support.h"
 
@@ -91,6 +92,27 @@ static void test_queue_error(void **state)
         assert_int_equal(tally.next, 21);
         vg__ordered_destroy(queue);
         assert_int_equal(tally.made, 0);
+    }
+}
+
+/* A stop that is asked for is the error of the next call; nothing is emitted after it. */
+static void test_queue_stop(void **state)
+{
+    (void)state;
+    for (int threads = 1; threads <= 4; threads++) {
+        vg__ordered *queue;
+        tally = (struct tally){0};
+        assert_ok(vg__ordered_create(threads, 1000, &calls, &queue));
+        for (int i = 0; i < 50; i++) assert_ok(add_item(queue, i, 100, false, false));
+        const int emitted = tally.next;
+        vg_stop_request();
+        assert_fails(add_item(queue, 50, 100, false, false), VG_ERR_PREEMPTED, "stopped");
+        assert_fails(vg__ordered_drain(queue), VG_ERR_PREEMPTED, "stopped");
+        assert_int_equal(tally.next, emitted);
+        vg__ordered_destroy(queue);
+        assert_int_equal(tally.made, 0);
+        assert_ok(vg_signals_install()); /* which forgets the request */
+        vg_signals_uninstall();
     }
 }
 
@@ -201,6 +223,7 @@ static void test_first_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_queue), cmocka_unit_test(test_queue_error),
-                                       cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_first_error)};
+                                       cmocka_unit_test(test_queue_stop), cmocka_unit_test(test_same_bytes),
+                                       cmocka_unit_test(test_first_error)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -423,6 +423,68 @@ static void test_pipeline(void **unused)
     forget("one.hea");
 }
 
+/* Gaps up to the option's length become straight lines, longer ones and those at the ends stay. */
+static void test_bridge(void **unused)
+{
+    (void)unused;
+    enum { HZ = 250, LONG = HZ * 40, GAPS = 4 };
+    static const int gap[GAPS][2] = {{0, 1}, {1000, 3}, {2001, 5}, {3000, 6}}; /* from, samples of 4 ms */
+    float *beats = import_beats(1, HZ, LONG);
+    int *samples = malloc(LONG * sizeof *samples);
+    unsigned char *bytes = malloc(2 * LONG);
+    char header[256], *source = support_path(folder, "one.hea");
+    assert_true(samples && bytes);
+    for (int i = 0; i < LONG; i++) samples[i] = (int)lround(1000 * (double)beats[i]);
+    for (int g = 0; g < GAPS; g++)
+        for (int i = 0; i < gap[g][1]; i++) samples[gap[g][0] + i] = -32768;
+    for (int i = 20 * HZ; i < 22 * HZ; i++) samples[i] = 17; /* a flat window */
+    put("one.dat", bytes, encode(16, samples, LONG, bytes));
+    sprintf(header, "one 1 %d %d\none.dat 16 1000 16 0 0 0 0 I\n", HZ, LONG);
+    put_text("one.hea", header);
+    vg_import_options options = import_untouched(HZ);
+    vg_import_report report;
+    options.bridge = 20;
+    vg_store *store = import_and_open("wfdb", source, &options, out, &report);
+    assert_int_equal(report.bridged, 2);
+    assert_non_null(strstr(vg_store_note(store, "bridged"), "2 gaps of up to 20 ms in 1 of 1 recordings"));
+    assert_non_null(strstr(vg_store_note(store, "bridged"), "straight lines: one:I 2"));
+    float *x = import_samples(store, 0);
+    for (int g = 0; g < GAPS; g++) {
+        const int from = gap[g][0], count = gap[g][1];
+        for (int i = 0; i < count; i++) {
+            if (g == 0 || g == 3) {
+                assert_true(isnan(x[from + i]));
+                continue;
+            }
+            double before = samples[from - 1], after = samples[from + count];
+            double want = (before + (after - before) * (i + 1) / (count + 1)) / 1000;
+            if (!(fabs((double)x[from + i] - want) <= 1e-6))
+                fail_msg("sample %d is %g, not %g", from + i, (double)x[from + i], want);
+        }
+    }
+    free(x);
+    vg_store_close(store);
+    vg_import_report_free(&report);
+
+    options.drop_bad = true;
+    store = import_and_open("wfdb", source, &options, out, &report);
+    assert_non_null(strstr(vg_store_exclusion(store, 0)->reason, "1 flat; 2 gaps of up to 20 ms bridged"));
+    vg_store_close(store);
+    vg_import_report_free(&report);
+
+    options.bridge = 0;
+    store = import_and_open("wfdb", source, &options, out, &report);
+    assert_int_equal(report.bridged, 0);
+    assert_null(vg_store_note(store, "bridged"));
+    vg_store_close(store);
+    vg_import_report_free(&report);
+    free(source);
+    free(samples);
+    free(bytes);
+    free(beats);
+    forget("one.hea");
+}
+
 int main(void)
 {
     char *place = support_temp_dir();
@@ -431,7 +493,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_formats),        cmocka_unit_test(test_variants),
         cmocka_unit_test(test_checksum_warns), cmocka_unit_test(test_bad_headers),
-        cmocka_unit_test(test_pipeline),       cmocka_unit_test(test_folder)};
+        cmocka_unit_test(test_pipeline),       cmocka_unit_test(test_bridge),
+        cmocka_unit_test(test_folder)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free(out);
     free(place);

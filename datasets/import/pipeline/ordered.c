@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/signals.h"
+
 /* A job in its place. Guarded by the lock, except for what `job` points to while it is at work. */
 struct entry {
     void *job;
@@ -105,6 +107,12 @@ static struct entry *take_head(vg__ordered *ordered)
     return entry;
 }
 
+/* A stop that was asked for ends the import between recordings, wherever its thread comes by here. */
+static vg_status check_stop(void)
+{
+    return vg_stop_requested() ? vg_fail(VG_ERR_PREEMPTED, "stopped on request") : VG_OK;
+}
+
 /* Emits finished jobs from the head until no more than `left` bytes are there, waiting for those that are not
  * finished, and beyond that as long as nothing has to be waited for. */
 static vg_status emit_down_to(vg__ordered *ordered, int64_t left, bool all)
@@ -119,7 +127,8 @@ static vg_status emit_down_to(vg__ordered *ordered, int64_t left, bool all)
         }
         struct entry *entry = take_head(ordered);
         pthread_mutex_unlock(&ordered->lock);
-        status = ordered->calls.emit(ordered->calls.context, entry->job);
+        status = check_stop();
+        if (status == VG_OK) status = ordered->calls.emit(ordered->calls.context, entry->job);
         ordered->calls.discard(entry->job);
         free(entry);
         pthread_mutex_lock(&ordered->lock);
@@ -140,6 +149,7 @@ static vg_status tell_again(const vg__ordered *ordered)
 vg_status vg__ordered_make_room(vg__ordered *ordered, int64_t bytes)
 {
     VG_TRY(tell_again(ordered));
+    VG_TRY(check_stop());
     return emit_down_to(ordered, ordered->limit > bytes ? ordered->limit - bytes : 0, false);
 }
 
@@ -173,6 +183,7 @@ vg_status vg__ordered_add(vg__ordered *ordered, void *job, int64_t bytes, bool d
 vg_status vg__ordered_drain(vg__ordered *ordered)
 {
     VG_TRY(tell_again(ordered));
+    VG_TRY(check_stop());
     return emit_down_to(ordered, 0, true);
 }
 

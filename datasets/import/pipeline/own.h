@@ -6,12 +6,29 @@
 #include "datasets/import/pipeline/pipeline.h"
 #include "datasets/signal/features.h"
 
+/* Recordings slower than this are not judged, so they are not taken (R peaks need the band up to 20 Hz). */
+enum { VG__SLOWEST_HZ = 60 };
+
 enum { VG__MAX_RATES = 32, VG__NOTE_SIZE = 4000, VG__LINE_SIZE = 1024 };
 
 /* Of recordings that wait, are worked on or wait to be written. The importer's own buffers, the store's
  * tables and HDF5 come on top; and a recording that needs more goes alone, with its filters one after
  * another. */
 enum { VG__BYTES_IN_FLIGHT = 192 << 20 };
+
+/* The records that leads came from, and of which at least one lead was used. Zero-initialised. */
+typedef struct vg__record_set {
+    struct {
+        uint64_t record; /* 0: free */
+        bool used;
+    } * place; /* [room], a power of two */
+    int64_t room, count, used;
+} vg__record_set;
+
+/* What tells a record from all others; never 0. */
+uint64_t vg__record_of(const vg__raw *raw);
+VG_NODISCARD vg_status vg__record_set_add(vg__record_set *records, uint64_t record, bool used);
+void vg__record_set_free(vg__record_set *records);
 
 struct vg__pipeline {
     const vg__importer *importer;
@@ -31,14 +48,17 @@ struct vg__pipeline {
                                              and those taken as a person each for want of a name */
     uint64_t keep_seen;                   /* bit i: the name i of `keep` was met */
     char first_reason[VG__LINE_SIZE];     /* of the first exclusion */
+    vg__record_set records;
+    char bridged[VG__NOTE_SIZE - 200]; /* recordings with gaps that were filled, and how many */
+    int64_t bridged_recordings, bridged_samples, samples; /* of what is stored, before resampling */
 };
 
 /* What travels through the queue: a recording, or a line of the report that keeps its place among them. */
 typedef struct vg__job {
     enum { VG__JOB_RECORDING, VG__JOB_EXCLUSION, VG__JOB_WARNING } kind;
     const vg_import_options *options;
-    bool counted; /* a record of the source */
-    bool keep;    /* never left out for its length or quality */
+    uint64_t record; /* of which it is a lead; 0: no lead was read */
+    bool keep;       /* never left out for its length or quality */
 
     /* A recording on its way in */
     char *file, *lead;
@@ -52,6 +72,7 @@ typedef struct vg__job {
     vg_status failed; /* an error that ends the import; its cause is in `text` */
     float *stored;    /* [stored_count], NULL when it is excluded */
     int64_t stored_count, dropped;
+    int64_t bridged, bridged_samples; /* gaps that were filled */
     double dropped_seconds;
     vg_quality quality;
     double features[VG_FEATURE_COUNT];
@@ -67,11 +88,18 @@ typedef struct vg__job {
     char overruled[VG__LINE_SIZE / 2]; /* why it would have been left out; "" when it would not */
 } vg__job;
 
+/* VG_ERR_CONFIG for options that leave no ECG or contradict each other; warnings for what is seldom meant. */
+VG_NODISCARD vg_status vg__options_check(const vg_import_options *options);
+void vg__options_warn(vg__pipeline *pipeline);
+
 /* How many millivolt one unit is; 0 for a unit that is none of voltage. */
 double vg__millivolt_per(const char *units);
 
 /* Judges, filters, resamples and blanks a recording; touches nothing but the job, so any thread may. */
 void vg__samples_work(vg__job *job);
+
+/* Whether the recording, which was judged, points down and its lead is none that does so by nature. */
+bool vg__samples_upside_down(const vg__job *job);
 
 /* Bytes that a recording of `count` samples occupies at most while it is worked on. */
 int64_t vg__samples_bytes(int64_t count);

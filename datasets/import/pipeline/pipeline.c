@@ -6,20 +6,18 @@
 
 #include <math.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/log.h"
+#include "core/signals.h"
 #include "datasets/import/pipeline/own.h"
-#include "datasets/signal/filter.h"
 
 /* No electrode delivers a kilovolt; what claims to is damage, and taken as missing. */
 static const double IMPOSSIBLE_MV = 1e6;
-
-/* Recordings slower than this are not judged, so they are not taken (R peaks need the band up to 20 Hz). */
-static const double SLOWEST_HZ = 60;
 
 const vg_import_options *vg__pipeline_options(const vg__pipeline *pipeline)
 {
@@ -81,6 +79,7 @@ static vg_status emit_exclusion(vg__pipeline *pipeline, const vg__job *job)
         snprintf(pipeline->first_reason, sizeof pipeline->first_reason, "%.400s: %.600s", job->file,
                  job->text);
     pipeline->report->excluded++;
+    if (!job->record) pipeline->report->unread++;
     vg_exclusion exclusion = {
         .source = job->file, .subject = job->fields.subject, .reason = job->text, .seconds = job->seconds};
     return vg_store_writer_exclude(pipeline->writer, &exclusion);
@@ -120,6 +119,34 @@ static void note_kept(vg__pipeline *pipeline, const vg__job *job)
              job->overruled);
 }
 
+static void note_bridged(vg__pipeline *pipeline, const vg__job *job)
+{
+    const char *record = job->fields.record, *lead = job->lead;
+    size_t used = strlen(pipeline->bridged), size = sizeof pipeline->bridged;
+    pipeline->samples += job->count;
+    if (!job->bridged) return;
+    pipeline->report->bridged += job->bridged;
+    pipeline->bridged_samples += job->bridged_samples;
+    pipeline->bridged_recordings++;
+    if (used + strlen(record) + strlen(lead) + 32 > size) return;
+    snprintf(pipeline->bridged + used, size - used, "%s%s%s%s %lld", used ? ", " : "", record,
+             *lead ? ":" : "", lead, (long long)job->bridged);
+}
+
+static vg_status write_bridged(const vg__pipeline *pipeline)
+{
+    char text[VG__NOTE_SIZE];
+    if (pipeline->options->bridge == 0) return VG_OK;
+    snprintf(text, sizeof text,
+             "%lld gaps of up to %g ms in %lld of %lld recordings (%.2g %% of the samples) filled by "
+             "straight lines%s%s",
+             (long long)pipeline->report->bridged, pipeline->options->bridge,
+             (long long)pipeline->bridged_recordings, (long long)pipeline->report->recordings,
+             100 * (double)pipeline->bridged_samples / (double)pipeline->samples,
+             *pipeline->bridged ? ": " : "", pipeline->bridged);
+    return vg_store_writer_note(pipeline->writer, "bridged", text);
+}
+
 static vg_status note_blanks(vg__pipeline *pipeline, const vg__job *job)
 {
     char reason[VG__LINE_SIZE];
@@ -140,10 +167,12 @@ static vg_status emit_recording(vg__pipeline *pipeline, const vg__job *job)
     if (job->failed != VG_OK) return vg_fail(job->failed, "%s", job->text);
     note_limit(pipeline, job);
     if (job->status != VG_OK) return emit_exclusion(pipeline, job);
-    if (job->quality.polarity < 0 && !job->overruled[0])
+    if (vg__samples_upside_down(job) && !job->overruled[0])
         note_upside_down(pipeline, fields->record, job->lead);
     VG_TRY(note_blanks(pipeline, job));
     note_kept(pipeline, job);
+    note_bridged(pipeline, job);
+    VG_TRY(vg__record_set_add(&pipeline->records, job->record, true));
     vg_recording recording = {.subject = fields->subject,
                               .session = fields->session,
                               .trial = fields->trial,
@@ -163,7 +192,10 @@ static vg_status emit(void *context, void *argument)
 {
     vg__pipeline *pipeline = context;
     const vg__job *job = argument;
-    if (job->counted) pipeline->report->records++;
+    if (job->record) {
+        pipeline->report->records++;
+        VG_TRY(vg__record_set_add(&pipeline->records, job->record, false));
+    }
     if (job->kind == VG__JOB_RECORDING) return emit_recording(pipeline, job);
     if (job->kind == VG__JOB_EXCLUSION) return emit_exclusion(pipeline, job);
     emit_warning(pipeline->report, job->text);
@@ -187,14 +219,14 @@ void vg__pipeline_warn(vg__pipeline *pipeline, const char *format, ...)
 
 /* Puts an exclusion into its place. With `strict` it is the error, unless an earlier recording has one. */
 static vg_status add_exclusion(vg__pipeline *pipeline, vg_status status, const char *file,
-                               const char *subject, double seconds, bool counted, const char *reason)
+                               const char *subject, double seconds, uint64_t record, const char *reason)
 {
     vg__job *job = make_job(pipeline, file);
     if (!job) return VG_ERR_MEMORY;
     job->kind = VG__JOB_EXCLUSION;
     job->status = status;
     job->seconds = seconds;
-    job->counted = counted;
+    job->record = record;
     snprintf(job->fields.subject, sizeof job->fields.subject, "%s", subject);
     snprintf(job->text, sizeof job->text, "%s", reason);
     VG_TRY(vg__ordered_add(pipeline->queue, job, sizeof *job, true));
@@ -209,10 +241,10 @@ vg_status vg__pipeline_exclude(vg__pipeline *pipeline, vg_status status, const c
     va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
-    return add_exclusion(pipeline, status, file, subject, seconds, false, reason);
+    return add_exclusion(pipeline, status, file, subject, seconds, 0, reason);
 }
 
-static vg_status reject(vg__pipeline *pipeline, vg_status status, const char *file, bool counted)
+static vg_status reject(vg__pipeline *pipeline, vg_status status, const char *file, uint64_t record)
 {
     char cause[VG__LINE_SIZE];
     snprintf(cause, sizeof cause, "%s", vg_cause());
@@ -223,12 +255,12 @@ static vg_status reject(vg__pipeline *pipeline, vg_status status, const char *fi
     /* Most causes begin with the file; in the table it has a column of its own. */
     size_t length = strlen(file);
     bool named = strncmp(cause, file, length) == 0 && strncmp(cause + length, ": ", 2) == 0;
-    return add_exclusion(pipeline, status, file, "", NAN, counted, cause + (named ? length + 2 : 0));
+    return add_exclusion(pipeline, status, file, "", NAN, record, cause + (named ? length + 2 : 0));
 }
 
 vg_status vg__pipeline_reject(vg__pipeline *pipeline, vg_status status, const char *file)
 {
-    return reject(pipeline, status, file, false);
+    return reject(pipeline, status, file, 0);
 }
 
 static VG_PRINTF(5, 6) vg_status refuse(vg__pipeline *pipeline, const vg__raw *raw, const char *subject,
@@ -239,7 +271,7 @@ static VG_PRINTF(5, 6) vg_status refuse(vg__pipeline *pipeline, const vg__raw *r
     va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
-    return add_exclusion(pipeline, VG_ERR_DATA, raw->file, subject, seconds, true, reason);
+    return add_exclusion(pipeline, VG_ERR_DATA, raw->file, subject, seconds, vg__record_of(raw), reason);
 }
 
 /* The samples in millivolt and the ratings, copied. `job->ratings` holds those of the options already. */
@@ -277,10 +309,11 @@ static vg_status check_raw(vg__pipeline *pipeline, const vg__raw *raw, vg__job *
     if (!vg__pipeline_name(pipeline, raw, &job->fields))
         return refuse(pipeline, raw, "", NAN, "name: it does not fit the pattern \"%s\"", options->pattern);
     vg_status status = take_ratings(pipeline, job, raw);
-    if (status != VG_OK) return reject(pipeline, vg_context(status, "%s", raw->file), raw->file, true);
-    if (!(raw->rate >= SLOWEST_HZ) || !isfinite(raw->rate))
+    if (status != VG_OK)
+        return reject(pipeline, vg_context(status, "%s", raw->file), raw->file, vg__record_of(raw));
+    if (!(raw->rate >= VG__SLOWEST_HZ) || !isfinite(raw->rate))
         return refuse(pipeline, raw, subject, NAN,
-                      "sampled too slowly: at %g Hz, an ECG needs at least %g Hz", raw->rate, SLOWEST_HZ);
+                      "sampled too slowly: at %g Hz, an ECG needs at least %d Hz", raw->rate, VG__SLOWEST_HZ);
     double seconds = (double)raw->count / raw->rate, scale = vg__millivolt_per(units);
     if (scale == 0)
         return refuse(pipeline, raw, subject, seconds,
@@ -305,7 +338,7 @@ vg_status vg__pipeline_add(vg__pipeline *pipeline, const vg__raw *raw)
     bool usable;
     vg__job *job = make_job(pipeline, raw->file);
     if (!job) return VG_ERR_MEMORY;
-    job->counted = true;
+    job->record = vg__record_of(raw);
     vg_status status = check_raw(pipeline, raw, job, &usable);
     if (status == VG_OK && usable)
         return vg__ordered_add(pipeline->queue, job, vg__samples_bytes(raw->count), false);
@@ -314,20 +347,6 @@ vg_status vg__pipeline_add(vg__pipeline *pipeline, const vg__raw *raw)
 }
 
 /* ---- The run --------------------------------------------------------------------------------------- */
-
-static vg_status check_options(const vg_import_options *options)
-{
-    if (!(options->rate >= SLOWEST_HZ && options->rate <= 1e5))
-        return vg_fail(VG_ERR_CONFIG, "import option rate: %g Hz is outside %g..100000", options->rate,
-                       SLOWEST_HZ);
-    if (options->order > VG_FILTER_MAX_ORDER)
-        return vg_fail(VG_ERR_CONFIG, "import option order: %d is above %d", options->order,
-                       VG_FILTER_MAX_ORDER);
-    if (options->order > 0 && options->low > 0 && options->high > 0 && !(options->low < options->high))
-        return vg_fail(VG_ERR_CONFIG, "import options low and high: %g Hz is not below %g Hz", options->low,
-                       options->high);
-    return vg__pattern_check(options->pattern);
-}
 
 /* As many as there are cores for this process, unless the option says how many. */
 static int thread_count(const vg_import_options *options)
@@ -340,6 +359,28 @@ static int thread_count(const vg_import_options *options)
     return count < 1 ? 1 : count > MOST ? MOST : count;
 }
 
+static vg_status tell_stopped(const char *out)
+{
+    const int number = vg_stop_signal();
+    return vg_fail(VG_ERR_PREEMPTED, "the import was stopped%s; nothing was written to %s",
+                   number == SIGINT    ? " by SIGINT"
+                   : number == SIGTERM ? " by SIGTERM"
+                                       : "",
+                   out);
+}
+
+static vg_status tell_nothing(const vg__pipeline *pipeline)
+{
+    const vg_import_report *report = pipeline->report;
+    if (report->excluded == 0) return vg_fail(VG_ERR_DATA, "nothing could be imported: no record was found");
+    return vg_fail(
+        VG_ERR_DATA,
+        "nothing could be imported; left out: %lld leads of %lld records, and %lld sources that gave no "
+        "lead; the first: %s",
+        (long long)report->records, (long long)pipeline->records.count, (long long)report->unread,
+        pipeline->first_reason);
+}
+
 vg_status vg__pipeline_run(const vg__importer *importer, const char *const *sources, int count,
                            const vg_import_options *options, const char *out, bool overwrite,
                            vg_import_report *report)
@@ -349,7 +390,7 @@ vg_status vg__pipeline_run(const vg__importer *importer, const char *const *sour
     vg__pipeline pipeline = {
         .importer = importer, .options = options, .report = report, .lowest_limit = INFINITY};
     if (count < 1) return vg_fail(VG_ERR_CONFIG, "nothing to import: no source was given");
-    VG_TRY_OUT(check_options(options));
+    VG_TRY_OUT(vg__options_check(options));
     VG_TRY_OUT(vg__ratings_read(options->rating, options->labels, options->label_names, &pipeline.ratings));
     if (*options->subjects) VG_TRY_OUT(vg__csv_read(options->subjects, &pipeline.subjects));
     const int known = importer->rating_count, columns = known + pipeline.ratings.count;
@@ -365,16 +406,16 @@ vg_status vg__pipeline_run(const vg__importer *importer, const char *const *sour
     VG_TRY_OUT(vg_store_writer_create(out, overwrite, names, columns, &pipeline.writer));
     VG_TRY_OUT(vg_store_writer_features(pipeline.writer, vg_feature_names(), VG_FEATURE_COUNT));
     VG_TRY_OUT(vg__ordered_create(thread_count(options), VG__BYTES_IN_FLIGHT, &calls, &pipeline.queue));
+    vg__options_warn(&pipeline);
     VG_TRY_OUT(importer->import(&pipeline, sources, count));
     vg__pipeline_check_keep(&pipeline);
     VG_TRY_OUT(vg__ordered_drain(pipeline.queue));
     if (report->recordings == 0) {
-        status = vg_fail(VG_ERR_DATA, "nothing could be imported; %lld were left out, the first: %s",
-                         (long long)report->excluded,
-                         pipeline.first_reason[0] ? pipeline.first_reason : "no record was found");
+        status = tell_nothing(&pipeline);
         goto out;
     }
     VG_TRY_OUT(vg__pipeline_describe(&pipeline, sources[0]));
+    VG_TRY_OUT(write_bridged(&pipeline));
     VG_TRY_OUT(vg__ordered_drain(pipeline.queue)); /* warnings */
     vg_store_writer *writer = pipeline.writer;
     pipeline.writer = NULL; /* finish frees it in every case */
@@ -384,6 +425,9 @@ out:
     vg_store_writer_abandon(pipeline.writer);
     vg__ratings_free(&pipeline.ratings);
     vg__csv_free(&pipeline.subjects);
+    report->trials = pipeline.records.count;
+    report->trials_used = pipeline.records.used;
+    vg__record_set_free(&pipeline.records);
     free(names);
-    return status;
+    return status == VG_ERR_PREEMPTED ? tell_stopped(out) : status;
 }

@@ -1,5 +1,6 @@
 /* The order of the steps, and why:
- *   1. Millivolt, so that the amplitude means something.
+ *   1. Millivolt, so that the amplitude means something. Short gaps are bridged then, if that is asked for:
+ *      everything later sees a signal without them.
  *   2. Quality, by the raw samples, before anything is smoothed away: a clipped or constant stretch is exact
  * only there. Its filters and the band-pass run side by side, which takes the time of one.
  *   3. Band-pass at the recording's own rate, where its edges are farthest from half the rate, and before the
@@ -15,6 +16,7 @@
 
 #include "datasets/import/pipeline/own.h"
 #include "datasets/signal/filter.h"
+#include "datasets/signal/leads.h"
 #include "datasets/signal/resample.h"
 
 /* How many millivolt one unit is; 0 for a unit that is none of voltage. */
@@ -36,6 +38,11 @@ int64_t vg__samples_bytes(int64_t count)
     /* At most six arrays of doubles at once: the samples, what three filters make of them, and one that finds
      * beats or two that the resampler keeps. */
     return 6 * count * (int64_t)sizeof(double) + (int64_t)sizeof(vg__job);
+}
+
+bool vg__samples_upside_down(const vg__job *job)
+{
+    return job->quality.polarity < 0 && !vg_lead_points_down(job->lead);
 }
 
 /* The filters of a recording and what they make of it: those that the quality is measured by, and the
@@ -114,9 +121,10 @@ static int64_t blank_windows(const uint8_t *flags, int64_t windows, double secon
     return dropped;
 }
 
-/* "2 flat, 1 weak", of the windows counted in q. */
-static const char *describe_windows(const vg_quality *q, char *text, size_t size)
+/* "2 flat, 1 weak" of the windows counted, and what was bridged. */
+static void describe_windows(const vg__job *job, char *text, size_t size)
 {
+    const vg_quality *q = &job->quality;
     const struct {
         int64_t count;
         const char *name;
@@ -132,7 +140,9 @@ static const char *describe_windows(const vg_quality *q, char *text, size_t size
         used += (size_t)snprintf(text + used, size - used, "%s%lld %s", used ? ", " : "",
                                  (long long)kinds[i].count, kinds[i].name);
     }
-    return text;
+    if (job->bridged)
+        snprintf(text + used, size - used, "; %lld gaps of up to %g ms bridged", (long long)job->bridged,
+                 job->options->bridge);
 }
 
 /* Whether a recording of this quality is usable, or to be kept nevertheless; writes the reason if not. */
@@ -141,7 +151,9 @@ static bool usable(vg__job *job)
     char why[VG__LINE_SIZE / 4];
     vg_verdict verdict = vg_quality_judge(&job->quality, job->options->min_quality, why, sizeof why);
     if (verdict == VG_VERDICT_GOOD || verdict == VG_VERDICT_UPSIDE_DOWN) return true;
-    size_t used = strlen(job->overruled);
+    size_t used = strlen(job->overruled), said = strlen(why);
+    if (job->bridged)
+        snprintf(why + said, sizeof why - said, " (after %lld gaps were bridged)", (long long)job->bridged);
     if (job->keep)
         snprintf(job->overruled + used, sizeof job->overruled - used, "%s%s", used ? ", " : "", why);
     else
@@ -184,12 +196,12 @@ static vg_status process(vg__job *job, const filtered *all, const uint8_t *flags
         job->samples = NULL;
     }
     VG_TRY_OUT(vg_resample(x, job->count, job->rate, options->rate, wide));
-    double sign = job->quality.polarity < 0 && options->flip ? -1 : 1;
+    double sign = options->flip && vg__samples_upside_down(job) ? -1 : 1;
     for (int64_t i = 0; i < n; i++) stored[i] = (float)(sign * wide[i]);
     if (options->drop_bad && !job->overruled[0]) {
         job->dropped = blank_windows(flags, job->quality.windows, window_s, options->rate, stored, n);
         job->dropped_seconds = (double)job->dropped * window_s;
-        describe_windows(&job->quality, job->windows, sizeof job->windows);
+        describe_windows(job, job->windows, sizeof job->windows);
     }
     job->stored = stored;
     job->stored_count = n;
@@ -198,6 +210,26 @@ out:
     free(wide);
     free(stored);
     return status;
+}
+
+/* Puts straight lines over the runs of missing samples between two that are there, up to the option's length.
+ */
+static void bridge_gaps(vg__job *job)
+{
+    double *x = job->samples;
+    const int64_t longest = (int64_t)floor(job->options->bridge / 1000 * job->rate * (1 + 1e-9));
+    int64_t last = -1; /* that is there */
+    for (int64_t i = 0; longest > 0 && i < job->count; i++) {
+        if (isnan(x[i])) continue;
+        const int64_t missing = i - last - 1;
+        if (last >= 0 && missing > 0 && missing <= longest) {
+            for (int64_t k = 1; k <= missing; k++)
+                x[last + k] = x[last] + (x[i] - x[last]) * (double)k / (double)(missing + 1);
+            job->bridged++;
+            job->bridged_samples += missing;
+        }
+        last = i;
+    }
 }
 
 static vg_status judge_and_process(vg__job *job)
@@ -210,6 +242,7 @@ static vg_status judge_and_process(vg__job *job)
     uint8_t *flags = calloc((size_t)windows + 1, 1);
     if (!flags)
         return vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld windows", job->file, (long long)windows);
+    bridge_gaps(job);
     VG_TRY_OUT(run_filters(job, &all));
     VG_TRY_OUT(vg_quality_measure_filtered(job->samples, all.out, job->count, job->rate, &options, flags,
                                            &job->quality, &peaks));

@@ -4,15 +4,20 @@
 
 #include "datasets/import/importer.h"
 #include "experiments/runner/commands/command.h"
+#include "experiments/runner/commands/words.h"
 
 #define VG_DATA_PART(name, summary) vg_status vg_data_##name(int argc, char **argv);
 #include "experiments/runner/commands/data.def"
 #undef VG_DATA_PART
 
-/* Whether an option of the importer, with dashes in its name or without, can stand without a value. */
-bool vg_data_is_flag(const char *wanted);
+/* The value of the importer's option that was just read: flags stand alone ("--flip"), with "true" or "false"
+ * behind them or behind '=', and as "--no-flip". Afterwards list->name and list->value are what
+ * vg_import_set() takes. */
+VG_NODISCARD vg_status vg_data_take_option(vg_words *list);
 
-/* The warnings of an import to stderr and, when it is `done`, one line about the store `out`. */
-void vg_data_print_report(const vg_import_report *report, const char *out, bool done);
+/* vg_import(), stopped by SIGINT and SIGTERM (ERR_PREEMPTED). Its warnings go to stderr and, when it
+ * succeeds, a line about the store to stdout. */
+VG_NODISCARD vg_status vg_data_run_import(const char *format, const char *const *sources, int count,
+                                          const vg_import_options *options, const char *out, bool overwrite);
 
 #endif

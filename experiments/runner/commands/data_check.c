@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "core/signals.h"
 #include "datasets/check/check.h"
 #include "datasets/import/importer.h"
 #include "experiments/runner/commands/data.h"
@@ -64,8 +65,11 @@ static vg_status import_sources(const wish *request, vg_store **store)
         return vg_fail(VG_ERR_IO, "%s: cannot be made for a temporary store; TMPDIR names another place",
                        folder);
     snprintf(path, sizeof path, "%s/check.h5", folder);
-    vg_status status =
-        vg_import(request->format, request->sources, request->count, &options, path, false, &report);
+    vg_status status = vg_signals_install();
+    report = (vg_import_report){0};
+    if (status == VG_OK)
+        status = vg_import(request->format, request->sources, request->count, &options, path, false, &report);
+    vg_signals_uninstall();
     if (status == VG_OK) status = vg_store_open(path, store);
     /* The open store outlives its name, so nothing is left behind however the command ends. */
     unlink(path);
@@ -138,7 +142,7 @@ vg_status vg_data_check(int argc, char **argv)
             VG_TRY(vg_words_take(&list));
             request.html = list.value;
         } else if (list.name[0]) {
-            VG_TRY(vg_words_take(&list));
+            VG_TRY(vg_data_take_option(&list));
             VG_TRY(vg_import_set(&request.import, list.name, list.value));
         } else if (!request.format && !sources && is_format(list.value)) {
             request.format = list.value;

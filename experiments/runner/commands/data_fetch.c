@@ -105,10 +105,7 @@ static vg_status read_option(vg_words *list, request *r)
         VG_TRY(take_number(list, 1, 3600, &r->fetch.download.silence));
     } else {
         vg_import_options trial = vg_import_default_options();
-        if (!list->value && vg_data_is_flag(list->name))
-            list->value = "true";
-        else
-            VG_TRY(vg_words_take(list));
+        VG_TRY(vg_data_take_option(list));
         VG_TRY(vg_import_set(&trial, list->name, list->value));
         char *name;
         VG_TRY(vg_text_copy(list->name, &name));
@@ -121,16 +118,12 @@ static vg_status read_option(vg_words *list, request *r)
 static vg_status import(const request *r, const vg_dataset *set, const char *folder, const char *out)
 {
     vg_dataset_plan plan;
-    vg_import_report report;
     VG_TRY(vg_dataset_plan_make(set, folder, &plan));
     vg_status status = VG_OK;
     for (int i = 0; i < r->option_count && status == VG_OK; i++)
         status = vg_import_set(&plan.options, r->option[i], r->value[i]);
-    if (status == VG_OK) {
-        status = vg_import(set->importer, &folder, 1, &plan.options, out, r->overwrite, &report);
-        vg_data_print_report(&report, out, status == VG_OK);
-        vg_import_report_free(&report);
-    }
+    if (status == VG_OK)
+        status = vg_data_run_import(set->importer, &folder, 1, &plan.options, out, r->overwrite);
     vg_dataset_plan_free(&plan);
     if (status != VG_OK) return status;
     printf("Labels: %s\nLicence: %s\nCite: %s\n", set->labels, set->licence, set->citation);
@@ -159,6 +152,19 @@ static vg_status fetch(request *r, const vg_dataset *set, const char *folder)
     return VG_OK;
 }
 
+/* A store is called as its folder is, so "." and "x/.." are looked up; what has no name is called as the set.
+ */
+static vg_status name_store(const request *r, const char *folder, char **out)
+{
+    const char *slash = strrchr(folder, '/'), *name = slash ? slash + 1 : folder;
+    vg_text text = {0};
+    char *whole = !*name || !strcmp(name, ".") || !strcmp(name, "..") ? realpath(folder, NULL) : NULL;
+    const bool root = whole ? !strcmp(whole, "/") : !*name;
+    vg_text_add(&text, "%s.h5", root ? r->name : whole ? whole : folder);
+    free(whole);
+    return vg_text_take(&text, out);
+}
+
 /* "data/NAME", and "FOLDER.h5" for the folder without slashes at its end. */
 static vg_status choose_places(const request *r, char **folder, char **out)
 {
@@ -169,10 +175,8 @@ static vg_status choose_places(const request *r, char **folder, char **out)
         vg_text_add(&text, "data/%s", r->name);
     while (text.length > 1 && text.data[text.length - 1] == '/') text.data[--text.length] = 0;
     VG_TRY(vg_text_take(&text, folder));
-    if (r->out)
-        vg_text_add(&text, "%s", r->out);
-    else
-        vg_text_add(&text, "%s.h5", *folder);
+    if (!r->out) return name_store(r, *folder, out);
+    vg_text_add(&text, "%s", r->out);
     return vg_text_take(&text, out);
 }
 

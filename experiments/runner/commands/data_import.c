@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/signals.h"
 #include "datasets/import/importer.h"
 #include "experiments/runner/commands/data.h"
 #include "experiments/runner/commands/words.h"
@@ -17,14 +18,15 @@ static void print_import_help(void)
     printf("\noptions\n");
     for (int i = 0; vg_import_option(i, &name, &standard, &help, &flag); i++) {
         char text[64];
-        snprintf(text, sizeof text, "--%s%s", name, flag ? "" : " X");
+        snprintf(text, sizeof text, "--%s%s%s", flag ? "[no-]" : "", name, flag ? "" : " X");
         for (char *c = text; *c; c++)
             if (*c == '_') *c = '-';
         printf("  %-16s %s%s%s%s\n", text, help, *standard ? " (" : "", standard, *standard ? ")" : "");
     }
+    printf("\n--no-NAME is --NAME=false. In brackets is what holds unless you say otherwise.\n");
 }
 
-bool vg_data_is_flag(const char *wanted)
+static bool is_flag(const char *wanted)
 {
     const char *name, *standard, *help;
     bool flag;
@@ -38,18 +40,52 @@ bool vg_data_is_flag(const char *wanted)
     return false;
 }
 
-void vg_data_print_report(const vg_import_report *report, const char *out, bool done)
+vg_status vg_data_take_option(vg_words *list)
 {
-    int64_t kept = report->warnings < VG_IMPORT_MAX_WARNINGS ? report->warnings : VG_IMPORT_MAX_WARNINGS;
-    for (int64_t i = 0; i < kept; i++) fprintf(stderr, "vagus: warning: %s\n", report->warning[i]);
-    if (kept < report->warnings)
-        fprintf(stderr, "vagus: and %" PRId64 " more warnings\n", report->warnings - kept);
-    if (!done) return;
-    printf("%s: %" PRId64 " recordings, %.2f h; %" PRId64 " of %" PRId64 " records left out, %" PRId64
-           " windows of 10 s blanked, %" PRId64 " upside down\n",
-           out, report->recordings, report->seconds / 3600, report->excluded, report->records,
-           report->windows_dropped, report->upside_down);
+    if (strncmp(list->name, "no-", 3) == 0 && is_flag(list->name + 3)) {
+        if (list->value)
+            return vg_fail(VG_ERR_CONFIG, "--%s takes no value; --%s=true or --%s=false", list->name,
+                           list->name + 3, list->name + 3);
+        memmove(list->name, list->name + 3, strlen(list->name + 3) + 1);
+        list->value = "false";
+    }
+    if (list->value || !is_flag(list->name)) return vg_words_take(list);
+    const char *next = list->next < list->count ? list->words[list->next] : "";
+    list->value = "true";
+    if (strcmp(next, "true") != 0 && strcmp(next, "false") != 0) return VG_OK;
+    list->next++;
+    list->value = next;
+    return VG_OK;
+}
+
+/* A recording is one lead; leads recorded together are one record, and what gave no lead is neither. */
+static void print_report(const vg_import_report *report, const char *out)
+{
+    printf("%s: %" PRId64 " recordings (one a lead) of %" PRId64 " records, %.2f h; %" PRId64 " of %" PRId64
+           " leads left out, %" PRId64 " of %" PRId64 " records left out wholly; %" PRId64
+           " windows of 10 s blanked, %" PRId64 " gaps bridged, %" PRId64 " upside down\n",
+           out, report->recordings, report->trials_used, report->seconds / 3600,
+           report->excluded - report->unread, report->records, report->trials - report->trials_used,
+           report->trials, report->windows_dropped, report->bridged, report->upside_down);
+    if (report->unread)
+        printf("no lead was had from %" PRId64 " other files or parts of them\n", report->unread);
     if (report->excluded) printf("'vagus data info %s' tells why\n", out);
+}
+
+vg_status vg_data_run_import(const char *format, const char *const *sources, int count,
+                             const vg_import_options *options, const char *out, bool overwrite)
+{
+    vg_import_report report;
+    VG_TRY(vg_signals_install());
+    vg_status status = vg_import(format, sources, count, options, out, overwrite, &report);
+    vg_signals_uninstall();
+    int64_t kept = report.warnings < VG_IMPORT_MAX_WARNINGS ? report.warnings : VG_IMPORT_MAX_WARNINGS;
+    for (int64_t i = 0; i < kept; i++) fprintf(stderr, "vagus: warning: %s\n", report.warning[i]);
+    if (kept < report.warnings)
+        fprintf(stderr, "vagus: and %" PRId64 " more warnings\n", report.warnings - kept);
+    if (status == VG_OK) print_report(&report, out);
+    vg_import_report_free(&report);
+    return status;
 }
 
 vg_status vg_data_import(int argc, char **argv)
@@ -69,10 +105,7 @@ vg_status vg_data_import(int argc, char **argv)
             VG_TRY(vg_words_take(&list));
             out = list.value;
         } else if (list.name[0]) {
-            if (!list.value && vg_data_is_flag(list.name))
-                list.value = "true";
-            else
-                VG_TRY(vg_words_take(&list));
+            VG_TRY(vg_data_take_option(&list));
             VG_TRY(vg_import_set(&options, list.name, list.value));
         } else if (!format) {
             format = list.value;
@@ -88,10 +121,5 @@ vg_status vg_data_import(int argc, char **argv)
      * time. */
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
-    vg_import_report report;
-    vg_status status =
-        vg_import(format, (const char *const *)argv, sources, &options, out, overwrite, &report);
-    vg_data_print_report(&report, out, status == VG_OK);
-    vg_import_report_free(&report);
-    return status;
+    return vg_data_run_import(format, (const char *const *)argv, sources, &options, out, overwrite);
 }

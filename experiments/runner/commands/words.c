@@ -21,6 +21,12 @@ vg_status vg_words_take(vg_words *words)
 {
     if (words->value) return VG_OK;
     if (words->next == words->count) return vg_fail(VG_ERR_CONFIG, "--%s needs a value", words->name);
-    words->value = words->words[words->next++];
+    const char *next = words->words[words->next];
+    if (strncmp(next, "--", 2) == 0)
+        return vg_fail(VG_ERR_CONFIG,
+                       "--%s needs a value, and '%s' looks like the next option; --%s=%s if it is meant",
+                       words->name, next, words->name, next);
+    words->next++;
+    words->value = next;
     return VG_OK;
 }

@@ -16,7 +16,8 @@ typedef struct vg_words {
 /* The next option or word; false at the end. */
 bool vg_words_next(vg_words *words);
 
-/* The option's value: what stood behind '=', else the next word. ERR_CONFIG when there is none. */
+/* The option's value: what stood behind '=', else the next word. ERR_CONFIG when there is none, or when that
+ * begins with "--": a value was forgotten then. */
 VG_NODISCARD vg_status vg_words_take(vg_words *words);
 
 #endif
