@@ -237,13 +237,18 @@ static vg_status say_excluded(const vg_store *store, const vg__records *records,
         count[kind]++;
         if (kind == VG__LOSS_WINDOWS && isfinite(e->seconds)) gone += e->seconds;
     }
-    const char *selection = vg_store_note(store, "selection"), *kept = vg_store_note(store, "kept");
+    const char *selection = vg_store_note(store, "selection"), *kept = vg_store_note(store, "kept"),
+               *bridged = vg_store_note(store, "bridged");
     if (selection) vg_text_add(out, "Kept were %s. ", selection);
     if (n == count[VG__LOSS_WINDOWS]) vg_text_add(out, "No record was left out. ");
     VG_TRY(say_signals(store, records, out));
     if (count[VG__LOSS_NOTHING]) {
         say_number(count[VG__LOSS_NOTHING], "file or trial holds", "files or trials hold", out);
         vg_text_add(out, " no ECG. ");
+    }
+    if (count[VG__LOSS_LEADS]) {
+        say_number(count[VG__LOSS_LEADS], "file holds", "files hold", out);
+        vg_text_add(out, " ECG of other leads than those asked for. ");
     }
     if (count[VG__LOSS_UNREAD]) {
         say_number(count[VG__LOSS_UNREAD], "file or part of one", "files or parts of files", out);
@@ -259,6 +264,7 @@ static vg_status say_excluded(const vg_store *store, const vg__records *records,
         vg_text_add(out, " in all) became gaps. ");
     }
     if (kept) say_kept(kept, out);
+    if (bridged) vg_text_add(out, "Bridged were %.*s. ", (int)strcspn(bridged, ":"), bridged);
     return VG_OK;
 }
 

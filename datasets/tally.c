@@ -54,10 +54,11 @@ static bool begins(const char *text, const char *with)
 
 vg__loss vg__loss_of(const vg_exclusion *e)
 {
-    static const char *const nothing[] = {"no ECG channel", "no ECG signal", "no lead "},
+    static const char *const nothing[] = {"no ECG channel", "no ECG signal"},
                              *const signal[] = {"no usable ECG", "too short",   "sampled too slowly",
                                                 "unknown unit",  "the rating ", "name: "};
     if (begins(e->reason, "windows blanked")) return VG__LOSS_WINDOWS;
+    if (begins(e->reason, "no lead ")) return VG__LOSS_LEADS;
     for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
         if (begins(e->reason, nothing[i])) return VG__LOSS_NOTHING;
     if (strstr(e->reason, " is empty")) return VG__LOSS_NOTHING;

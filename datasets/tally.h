@@ -24,6 +24,7 @@ typedef enum vg__loss {
     VG__LOSS_SIGNAL,  /* a lead of a record that is there and was not taken */
     VG__LOSS_WINDOWS, /* stretches of a lead that was taken */
     VG__LOSS_NOTHING, /* a place where there is no ECG: an empty trial, a file without such a channel */
+    VG__LOSS_LEADS,   /* a file with other leads than those that were asked for */
     VG__LOSS_UNREAD, /* a file, or a part of one, that could not be read or used: nobody knows what it held */
 } vg__loss;
 vg__loss vg__loss_of(const vg_exclusion *exclusion);

@@ -160,15 +160,18 @@ static void test_people(void **unused)
 static void test_left_out(void **unused)
 {
     (void)unused;
-    static const char *const says[] = {"3 records were left out (at least 6.1 minutes; the length of 2 is "
-                                       "not known): no usable ECG (1), the "
-                                       "rating task has no number for \"2\" (2).",
-                                       "3 files or trials hold no ECG.",
-                                       "1 file or part of one could not be used: damaged (1).",
-                                       "Kept in spite of their length or quality: a: noisy.",
-                                       NULL,
-                                       "6 rec",
-                                       NULL};
+    static const char *const says[] = {
+        "3 records were left out (at least 6.1 minutes; the length of 2 is "
+        "not known): no usable ECG (1), the "
+        "rating task has no number for \"2\" (2).",
+        "3 files or trials hold no ECG.",
+        "1 file or part of one could not be used: damaged (1).",
+        "1 file holds ECG of other leads than those asked for.",
+        "Kept in spite of their length or quality: a: noisy.",
+        "Bridged were 3 gaps of up to 20 ms in 1 of 1 recordings filled by straight lines. ",
+        NULL,
+        "6 rec",
+        NULL};
     char *path;
     vg_store_info info = fixture_info("left", RATE);
     vg_store_writer *writer = begin("left.h5", &path);
@@ -180,7 +183,10 @@ static void test_left_out(void **unused)
     exclude(writer, "f.mat", "no ECG channel: its channels are scr", 600);
     exclude(writer, "g.mat", "no ECG channel: its channels are scr", NAN);
     exclude(writer, "h.mat", "damaged: at byte 7", NAN);
+    exclude(writer, "i.edf", "no lead V5; it has I, II", 600);
     assert_ok(vg_store_writer_note(writer, "kept", "a: noisy"));
+    assert_ok(vg_store_writer_note(
+        writer, "bridged", "3 gaps of up to 20 ms in 1 of 1 recordings filled by straight lines: a:I 3"));
     expect_methods(writer, path, &info, says);
 }
 

@@ -35,7 +35,8 @@ static void print_help(void)
         "recorder's filter changed between recordings of one person.\n\n"
         "  --html PAGE.html     a page with strips of the worst and of typical recordings\n"
         "  --json               everything as JSON instead of the table\n"
-        "  --all                every recording, not only the first %d lines\n"
+        "  --all                every recording, not only the first %d lines, and all that was left out at "
+        "import\n"
         "  --min-quality X      unusable below this index (%g)\n",
         SHOWN, vg_import_default_options().min_quality);
 }
