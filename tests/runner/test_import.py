@@ -247,7 +247,7 @@ def leftovers():
         live.kill()
     assert parts() == [other], parts()
     os.remove(other)
-    run("data", "info", "k.h5", says="1 recording")  # the other's
+    run("data", "info", "k.h5", says="source         small ")
 
 
 PARTS = [leads_that_point_down, bands, gaps, units, counts, flags, here, places, stopped, leftovers]
