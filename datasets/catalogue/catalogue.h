@@ -38,10 +38,8 @@ typedef struct vg_dataset {
     /* What `vagus data import` is to be told. */
     const char *importer; /* NULL: there is none yet */
     vg_dataset_option options[VG_DATASET_OPTIONS];
-    /* A table "record,subject" for the importer: the text of it, or the CSV file of the set it is made from
-     * and the columns of record and subject in that. */
-    const char *subjects_text;
-    const char *subjects_file, *subjects_record, *subjects_subject;
+    /* A table of subjects for the importer: the text of one, or the set's own file. */
+    const char *subjects_text, *subjects_file;
 
     /* Where the files are: at `base`, or a mirror of it, `below`, both with a '/' at their end. `sums` is the
      * list of SHA-256 sums there, as sha256sum writes it; `wanted` patterns of fnmatch(), separated by

@@ -1,67 +1,17 @@
 /* What the importer is told about a set of the catalogue. */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/file.h"
-#include "core/text.h"
 #include "datasets/catalogue/fetch.h"
-#include "datasets/import/pipeline/table.h"
 
-static int column_of(const vg__csv *csv, int64_t row, const char *name)
+/* The value of the option `subjects`: the set's own table, or ours, written beside the data, where it can be
+ * looked at. */
+static vg_status place_subjects(const vg_dataset *dataset, const char *folder, char **path)
 {
-    for (int i = 0; i < csv->columns; i++)
-        if (!strcmp(csv->cell[row * csv->columns + i], name)) return i;
-    return -1;
-}
-
-/* "record,subject" from two columns of a table of the set; the record is a file's name without its folder. */
-static vg_status table_from(const vg_dataset *dataset, const char *path, vg_text *out)
-{
-    vg__csv csv;
-    int64_t names = 0;
-    int record = -1, subject = -1;
-    VG_TRY(vg__csv_read(path, &csv));
-    for (; names < csv.rows; names++) { /* the rows are sorted, that of the names among them */
-        record = column_of(&csv, names, dataset->subjects_record);
-        subject = column_of(&csv, names, dataset->subjects_subject);
-        if (record >= 0 && subject >= 0) break;
-    }
-    if (names == csv.rows) {
-        vg__csv_free(&csv);
-        return vg_fail(VG_ERR_FORMAT, "%s: no columns '%s' and '%s', which tell who is who", path,
-                       dataset->subjects_record, dataset->subjects_subject);
-    }
-    for (int64_t row = 0; row < csv.rows; row++) {
-        const char *const *cell = csv.cell + row * csv.columns;
-        const char *slash = strrchr(cell[record], '/');
-        if (row != names) vg_text_add(out, "%s,%s\n", slash ? slash + 1 : cell[record], cell[subject]);
-    }
-    vg__csv_free(&csv);
-    return VG_OK;
-}
-
-/* Writes the table of subjects beside the data, where it can be looked at; its path is the option's value. */
-static vg_status write_subjects(const vg_dataset *dataset, const char *folder, char **path)
-{
-    vg_status status = VG_OK;
-    vg_text text = {0};
-    char *from = NULL, *bytes = NULL;
-    VG_TRY_OUT(vg_path_join(folder, "vagus-subjects.csv", path));
-    if (dataset->subjects_text) {
-        vg_text_add(&text, "%s", dataset->subjects_text);
-    } else {
-        VG_TRY_OUT(vg_path_join(folder, dataset->subjects_file, &from));
-        vg_text_add(&text, "record,subject\n");
-        VG_TRY_OUT(table_from(dataset, from, &text));
-    }
-    VG_TRY_OUT(vg_text_take(&text, &bytes));
-    status = vg_file_write(*path, bytes, strlen(bytes));
-out:
-    vg_text_free(&text);
-    free(from);
-    free(bytes);
-    return status;
+    if (dataset->subjects_file) return vg_path_join(folder, dataset->subjects_file, path);
+    VG_TRY(vg_path_join(folder, "vagus-subjects.csv", path));
+    return vg_file_write(*path, dataset->subjects_text, strlen(dataset->subjects_text));
 }
 
 vg_status vg_dataset_plan_make(const vg_dataset *dataset, const char *folder, vg_dataset_plan *plan)
@@ -87,7 +37,7 @@ vg_status vg_dataset_plan_make(const vg_dataset *dataset, const char *folder, vg
         VG_TRY_OUT(vg_import_set(options, dataset->options[i].name, value));
     }
     if (dataset->subjects_text || dataset->subjects_file) {
-        VG_TRY_OUT(write_subjects(dataset, folder, &plan->text[VG_DATASET_OPTIONS]));
+        VG_TRY_OUT(place_subjects(dataset, folder, &plan->text[VG_DATASET_OPTIONS]));
         status = vg_import_set(options, "subjects", plan->text[VG_DATASET_OPTIONS]);
     }
 out:

@@ -39,9 +39,8 @@ extern "C" {
     X(TEXT, label_names, "",                                                                                 \
       "columns of labels that are wanted, by the header's names; without a header, names for all")           \
     X(TEXT, subjects, "",                                                                                    \
-      "table of people, a row a record: columns record (or file) and subject (or patient_id), or without "   \
-      "header "                                                                                              \
-      "in this order")                                                                                       \
+      "table of people, a row a record: columns record (or file) and subject (or patient_id), or "           \
+      "without header in this order")                                                                        \
     X(TEXT, source, "", "short name of the data set; default: the folder's or file's name")                  \
     X(TEXT, licence, "", "licence of the data, stored with it")                                              \
     X(TEXT, citation, "", "how the authors want to be cited, stored with it")                                \

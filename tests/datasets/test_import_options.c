@@ -1,4 +1,4 @@
-/* Options, file name patterns, CSV tables and ratings: text in, meaning out, and what is refused. */
+/* Options, file name patterns and ratings: text in, meaning out, and what is refused. */
 #include "datasets/import/pipeline/table.h"
 #include "tests/datasets/import_support.h"
 
@@ -58,7 +58,7 @@ static void test_options(void **unused)
 static void test_patterns(void **unused)
 {
     (void)unused;
-    vg__fields f = {{0}, {0}, {0}, {0}, {0}};
+    vg__fields f = {.labels = NULL};
     assert_true(vg__pattern_match("Subject{subject}_{trial}.edf", "Subject07_2.edf", &f));
     assert_string_equal(f.subject, "07");
     assert_string_equal(f.trial, "2");
@@ -79,41 +79,11 @@ static void test_patterns(void **unused)
     assert_fails(vg__pattern_check("{who}"), VG_ERR_CONFIG, "a field {who}");
 }
 
-static void test_csv(void **unused)
+/* What the import does for a record before it asks for its ratings. */
+static void find(const vg__ratings *ratings, vg__fields *fields, const char *record)
 {
-    (void)unused;
-    static const struct {
-        const char *text, *words;
-    } bad[] = {
-        {"", "at least two columns"},
-        {"a\nb\n", "at least two columns"},
-        {"a,1\nb\n", "line 2 has 1 cells"},
-        {"a,1\n\n# x\nb,1,2\n", "line 4 has 3 cells"},
-        {"a,1\nb,2\na,3\n", "\"a\" stands in two rows"},
-        {"a,\"1\nb,2\n", "line 1: a \" is not closed"},
-    };
-    vg__csv csv;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        char *path = put("bad.csv", bad[i].text);
-        assert_fails(vg__csv_read(path, &csv), VG_ERR_FORMAT, bad[i].words);
-        free(path);
-    }
-    assert_fails(vg__csv_read("/nowhere.csv", &csv), VG_ERR_NOT_FOUND, "/nowhere.csv");
-    char *path = put("good.csv",
-                     "record, x ,\"y, z\"\r\n b , 2,\"say \"\"so\"\"\"\r\n\r\n# comment\r\na,1,\r\nc,3,last");
-    assert_ok(vg__csv_read(path, &csv));
-    assert_int_equal(csv.rows, 3);
-    assert_int_equal(csv.columns, 3);
-    assert_string_equal(csv.header[1], "x");
-    assert_string_equal(csv.header[2], "y, z");
-    assert_int_equal(vg__csv_find(&csv, "a"), 0);
-    assert_int_equal(vg__csv_find(&csv, "c"), 2);
-    assert_int_equal(vg__csv_find(&csv, "d"), -1);
-    assert_string_equal(csv.cell[1 * 3 + 2], "say \"so\"");
-    assert_string_equal(csv.cell[0 * 3 + 2], "");
-    assert_string_equal(csv.cell[2 * 3 + 2], "last");
-    vg__csv_free(&csv);
-    free(path);
+    int64_t row = vg__csv_match(&ratings->labels, record, "");
+    fields->labels = row >= 0 ? ratings->labels.cell + row * ratings->labels.columns : NULL;
 }
 
 static void test_ratings(void **unused)
@@ -121,19 +91,19 @@ static void test_ratings(void **unused)
     (void)unused;
     char *labels = put("labels.csv", "A1,N,5\nA2,~,\nA3,A,2.5\n"), *text;
     vg__ratings r;
-    vg__fields f = {{0}, {0}, {0}, {0}, {0}};
+    vg__fields f = {.labels = NULL};
     double values[3];
     assert_ok(vg__ratings_read("task@trial:rest=0,count=1", labels, "rhythm,score", &r));
     assert_int_equal(r.count, 3);
-    strcpy(f.record, "A2");
+    find(&r, &f, "A2");
     strcpy(f.trial, "count");
     assert_ok(vg__ratings_look_up(&r, &f, values));
     assert_true(values[0] == 1 && values[1] == 2 && isnan(values[2]));
-    strcpy(f.record, "A3");
+    find(&r, &f, "A3");
     f.trial[0] = 0;
     assert_ok(vg__ratings_look_up(&r, &f, values));
     assert_true(isnan(values[0]) && values[1] == 0 && values[2] == 2.5);
-    strcpy(f.record, "A9");
+    find(&r, &f, "A9");
     assert_ok(vg__ratings_look_up(&r, &f, values));
     assert_true(isnan(values[1]) && isnan(values[2]));
     strcpy(f.trial, "sleep");
@@ -146,7 +116,7 @@ static void test_ratings(void **unused)
     /* A mapping of one's own, for a column of the file. */
     assert_ok(vg__ratings_read("rhythm:N=0,A=1,~=-1", labels, "rhythm,score", &r));
     assert_int_equal(r.count, 2);
-    strcpy(f.record, "A2");
+    find(&r, &f, "A2");
     assert_ok(vg__ratings_look_up(&r, &f, values));
     assert_true(values[0] == -1);
     vg__ratings_free(&r);
@@ -162,11 +132,63 @@ static void test_ratings(void **unused)
     free(labels);
 }
 
+/* Columns of a file with a header, chosen by their names; texts that list words. */
+static void test_columns(void **unused)
+{
+    (void)unused;
+    char *path = put("codes.csv", "id;age;codes;report;Patient ID;File\n"
+                                  "1;56.0;{'NORM': 100.0, 'SR': 0.0};a;7;x/1\n"
+                                  "2;19;{'ABNORM': 80.0};b;7;x/2\n"
+                                  "3;;{'SR': 0.0, 'MI': 15.0, 'NORM': 0.0};c;7;x/3\n"
+                                  "4;3;;c;7;x/4\n"),
+         *text;
+    static const double ages[] = {56, 19, NAN, 3}, normal[] = {1, 0, 1, NAN};
+    vg__ratings r;
+    vg__fields f = {.labels = NULL};
+    double values[2];
+    assert_ok(vg__ratings_read("normal@codes:contains NORM=1,else=0", path, "AGE", &r));
+    assert_int_equal(r.count, 2);
+    assert_string_equal(r.rating[1].name, "AGE");
+    for (int i = 0; i < 4; i++) {
+        char record[8];
+        snprintf(record, sizeof record, "%d", i + 1);
+        find(&r, &f, record);
+        assert_ok(vg__ratings_look_up(&r, &f, values));
+        assert_true(values[0] == normal[i] || (isnan(values[0]) && isnan(normal[i])));
+        assert_true(values[1] == ages[i] || (isnan(values[1]) && isnan(ages[i])));
+    }
+    text = vg__rating_describe(&r.rating[0]);
+    assert_string_equal(text, "contains NORM=1 else=0");
+    free(text);
+    vg__ratings_free(&r);
+    /* Two from one column; the first that fits counts, and a whole cell before any word of it. */
+    assert_ok(vg__ratings_read(
+        "a@codes:contains MI=2,contains NORM=1,else=0;b@codes:{'ABNORM': 80.0}=5,else=6", path, "", &r));
+    assert_int_equal(r.count, 2);
+    find(&r, &f, "3");
+    assert_ok(vg__ratings_look_up(&r, &f, values));
+    assert_true(values[0] == 2 && values[1] == 6);
+    find(&r, &f, "2");
+    assert_ok(vg__ratings_look_up(&r, &f, values));
+    assert_true(values[0] == 0 && values[1] == 5);
+    vg__ratings_free(&r);
+    /* All of them, but neither the file's name nor the person. */
+    assert_ok(vg__ratings_read("", path, "", &r));
+    assert_int_equal(r.count, 4);
+    assert_string_equal(r.rating[3].name, "report");
+    vg__ratings_free(&r);
+    assert_fails(vg__ratings_read("", path, "age,colour", &r), VG_ERR_CONFIG, "names no column \"colour\"");
+    assert_fails(vg__ratings_read("n@code:1=0", path, "age", &r), VG_ERR_CONFIG,
+                 "a field \"code\"; known are");
+    assert_fails(vg__ratings_read("age@codes:else=0", path, "age", &r), VG_ERR_CONFIG, "age is named twice");
+    free(path);
+}
+
 int main(void)
 {
     folder = support_temp_dir();
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_options), cmocka_unit_test(test_patterns),
-                                       cmocka_unit_test(test_csv), cmocka_unit_test(test_ratings)};
+                                       cmocka_unit_test(test_ratings), cmocka_unit_test(test_columns)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free(folder);
     return failed;

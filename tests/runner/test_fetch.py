@@ -295,13 +295,18 @@ def tables():
         for ending, body in zip(("hea", "dat"), wfdb(f"0000{number}_hr", seed=number)):
             with open(f"ptb/records500/00000/0000{number}_hr.{ending}", "wb") as file:
                 file.write(body)
-    rows = [f'{n},{p},"a, ""b""",records100/00000/0000{n}_lr,records500/00000/0000{n}_hr' for n, p in ((1, 17.0), (2, 4.0), (3, 17.0))]
-    write("ptb/ptbxl_database.csv", "\n".join(["ecg_id,patient_id,report,filename_lr,filename_hr", *rows, ""]))
+    people = (17.0, "{'NORM': 100.0, 'SR': 0.0}"), (4.0, "{'ABQRS': 0.0}"), (17.0, "{'SR': 0.0, 'NORM': 80.0}")
+    rows = [
+        f'{n},{p},"a, ""b""\nc","{codes}",records100/00000/0000{n}_lr,records500/00000/0000{n}_hr'
+        for n, (p, codes) in enumerate(people, 1)
+    ]
+    write("ptb/ptbxl_database.csv", "\n".join(["ecg_id,patient_id,report,scp_codes,filename_lr,filename_hr", *rows, ""]))
     run("data", "fetch", "ptb-xl", "--from", "ptb", says="3 recordings")
     told = run("data", "info", "ptb.h5")
-    assert "subjects       2" in told, told
-    write("ptb/ptbxl_database.csv", "ecg_id,person\n1,2\n")
-    run("data", "fetch", "ptb-xl", "--from", "ptb", "--overwrite", expect=1, says="no columns 'filename_hr' and 'patient_id'")
+    assert "subjects       2" in told and "normal" in told, told
+    assert "contains NORM=1 else=0" in told, told
+    write("ptb/ptbxl_database.csv", "ecg_id,person,scp_codes\n1,2,3\n")
+    run("data", "fetch", "ptb-xl", "--from", "ptb", "--overwrite", expect=1, says="(ecg_id, person, scp_codes) names the record")
 
 
 def catalogue():

@@ -48,11 +48,15 @@ bool vg__pipeline_name(vg__pipeline *pipeline, const vg__raw *raw, vg__fields *f
     set_field(fields->trial, raw->trial);
     set_field(fields->stimulus, raw->stimulus);
     if (*pattern && !vg__pattern_match(pattern, vg__file_name(raw->file), fields)) return false;
-    if (pipeline->subjects.rows) {
-        int64_t row = vg__csv_find(&pipeline->subjects, fields->record);
+    const vg__csv *subjects = &pipeline->subjects, *labels = &pipeline->ratings.labels;
+    if (subjects->path) {
+        int64_t row = vg__csv_match(subjects, fields->record, raw->file);
         named = named || row >= 0;
-        if (row >= 0)
-            set_field(fields->subject, pipeline->subjects.cell[row * pipeline->subjects.columns + 1]);
+        if (row >= 0) set_field(fields->subject, subjects->cell[row * subjects->columns + subjects->subject]);
+    }
+    if (labels->path) {
+        int64_t row = vg__csv_match(labels, fields->record, raw->file);
+        fields->labels = row >= 0 ? labels->cell + row * labels->columns : NULL;
     }
     if (named || !stands_in(raw, fields))
         pipeline->people_known++;
@@ -81,8 +85,34 @@ bool vg__pipeline_keeps(vg__pipeline *pipeline, const vg__raw *raw)
     return false;
 }
 
+/* Ends the import with the error that was just recorded, in its place behind the recordings. */
+static void fail_in_place(vg__pipeline *pipeline, vg_status status)
+{
+    vg__job *job = calloc(1, sizeof *job);
+    if (!job) return;
+    job->options = pipeline->options;
+    job->kind = VG__JOB_RECORDING;
+    job->failed = status;
+    snprintf(job->text, sizeof job->text, "%s", vg_cause());
+    /* The next call tells what it could return. */
+    if (vg__ordered_add(pipeline->queue, job, sizeof *job, true) != VG_OK) return;
+}
+
+static void check_table(vg__pipeline *pipeline, const vg__csv *csv, const char *option, const char *loss)
+{
+    char warning[VG__LINE_SIZE];
+    vg_status status = vg__csv_check(csv, option, loss, warning, sizeof warning);
+    if (status != VG_OK)
+        fail_in_place(pipeline, status);
+    else if (*warning)
+        vg__pipeline_warn(pipeline, "%s", warning);
+}
+
 void vg__pipeline_check_keep(vg__pipeline *pipeline)
 {
+    check_table(pipeline, &pipeline->subjects, "--subjects",
+                "whose they are is as without the table, so one person may be counted as several");
+    check_table(pipeline, &pipeline->ratings.labels, "--labels", "they have no ratings of it");
     const char *keep = pipeline->options->keep;
     if (strcmp(keep, "all") == 0) return;
     int index = 0;

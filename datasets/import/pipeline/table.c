@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "datasets/import/pipeline/files.h"
-
-enum { MAX_TABLE_BYTES = 256 << 20, MAX_RATING_COLUMNS = 64, MAX_PAIRS = 1000 };
+enum { MAX_RATING_COLUMNS = 64, MAX_PAIRS = 1000 };
 
 /* ---- Fields of a file name ------------------------------------------------------------------------- */
 
@@ -76,154 +74,6 @@ bool vg__pattern_match(const char *pattern, const char *name, vg__fields *fields
     return false;
 }
 
-/* ---- CSV ------------------------------------------------------------------------------------------- */
-
-static int by_first_cell(const void *left, const void *right)
-{
-    return strcmp(**(const char **const *)left, **(const char **const *)right);
-}
-
-/* Takes the next cell from *at, ending it with 0; *last tells that the line ended behind it. NULL for a
- * quote that is not closed. */
-static const char *take_cell(char **at, bool *last)
-{
-    char *p = *at;
-    p += strspn(p, " \t");
-    char *start = p, *end;
-    if (*p == '"') {
-        char *write = ++start;
-        for (p = start;; p++) {
-            if (!*p || *p == '\n') return NULL;
-            if (*p == '"' && p[1] != '"') break;
-            if (*p == '"') p++;
-            *write++ = *p;
-        }
-        end = write;
-        p++;
-        p += strcspn(p, ",\n");
-    } else {
-        p += strcspn(p, ",\n");
-        end = p;
-        while (end > start && strchr(" \t\r", end[-1])) end--;
-    }
-    *last = *p != ',';
-    *at = *p ? p + 1 : p;
-    *end = 0;
-    return start;
-}
-
-static vg_status sort_rows(const char *path, vg__csv *csv)
-{
-    vg_status status = VG_OK;
-    size_t row_size = (size_t)csv->columns * sizeof *csv->cell;
-    const char ***rows = malloc((size_t)(csv->rows + 1) * sizeof *rows);
-    const char **sorted = malloc((size_t)(csv->rows + 1) * row_size);
-    if (!rows || !sorted) {
-        status = vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld rows", path, (long long)csv->rows);
-        goto out;
-    }
-    for (int64_t i = 0; i < csv->rows; i++) rows[i] = csv->cell + i * csv->columns;
-    qsort(rows, (size_t)csv->rows, sizeof *rows, by_first_cell);
-    for (int64_t i = 0; i < csv->rows; i++) {
-        memcpy(sorted + i * csv->columns, rows[i], row_size);
-        if (i > 0 && strcmp(*rows[i], *rows[i - 1]) == 0) {
-            status = vg_fail(VG_ERR_FORMAT, "%s: \"%s\" stands in two rows", path, *rows[i]);
-            goto out;
-        }
-    }
-    free(csv->cell);
-    csv->cell = sorted;
-    sorted = NULL;
-out:
-    free(rows);
-    free(sorted);
-    return status;
-}
-
-vg_status vg__csv_read(const char *path, vg__csv *csv)
-{
-    vg_status status = VG_OK;
-    int64_t size = 0, lines = 1, cells = 0, line = 0;
-    *csv = (vg__csv){0};
-    VG_TRY_OUT(vg__file_read(path, MAX_TABLE_BYTES, &csv->text, &size));
-    if (memchr(csv->text, 0, (size_t)size)) {
-        status = vg_fail(VG_ERR_FORMAT, "%s: is not a text file", path);
-        goto out;
-    }
-    for (char *p = csv->text; *p; p++) lines += *p == '\n' || *p == ',';
-    csv->cell = malloc((size_t)lines * sizeof *csv->cell);
-    if (!csv->cell) {
-        status = vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld cells", path, (long long)lines);
-        goto out;
-    }
-    for (char *p = csv->text; *p;) {
-        line++;
-        size_t blank = strspn(p, " \t\r");
-        if (p[blank] == '\n' || p[blank] == '#' || !p[blank]) {
-            p += strcspn(p, "\n");
-            if (*p) p++;
-            continue;
-        }
-        int columns = 0;
-        for (bool last = false; !last; columns++) {
-            const char *cell = take_cell(&p, &last);
-            if (!cell) {
-                status = vg_fail(VG_ERR_FORMAT, "%s: line %lld: a \" is not closed", path, (long long)line);
-                goto out;
-            }
-            csv->cell[cells++] = cell;
-        }
-        if (csv->columns == 0) csv->columns = columns;
-        if (columns != csv->columns) {
-            status = vg_fail(VG_ERR_FORMAT, "%s: line %lld has %d cells where the first has %d", path,
-                             (long long)line, columns, csv->columns);
-            goto out;
-        }
-    }
-    if (csv->columns < 2) {
-        status = vg_fail(VG_ERR_FORMAT, "%s: needs at least two columns, the first naming the record", path);
-        goto out;
-    }
-    csv->rows = cells / csv->columns;
-    if (strcmp(csv->cell[0], "record") == 0) {
-        csv->header = malloc((size_t)csv->columns * sizeof *csv->header);
-        if (!csv->header) {
-            status = vg_fail(VG_ERR_MEMORY, "%s: no memory for its first line", path);
-            goto out;
-        }
-        memcpy(csv->header, csv->cell, (size_t)csv->columns * sizeof *csv->header);
-        csv->rows--;
-        memmove(csv->cell, csv->cell + csv->columns, (size_t)(csv->rows * csv->columns) * sizeof *csv->cell);
-    }
-    VG_TRY_OUT(sort_rows(path, csv));
-out:
-    if (status != VG_OK) vg__csv_free(csv);
-    return status;
-}
-
-void vg__csv_free(vg__csv *csv)
-{
-    free(csv->text);
-    free(csv->cell);
-    free(csv->header);
-    *csv = (vg__csv){0};
-}
-
-int64_t vg__csv_find(const vg__csv *csv, const char *record)
-{
-    int64_t low = 0, high = csv->rows - 1;
-    while (low <= high) {
-        int64_t middle = low + (high - low) / 2;
-        int order = strcmp(record, csv->cell[middle * csv->columns]);
-        if (order == 0) return middle;
-        if (order < 0)
-            high = middle - 1;
-        else
-            low = middle + 1;
-    }
-    return -1;
-}
-
 /* ---- Ratings --------------------------------------------------------------------------------------- */
 
 static bool as_number(const char *text, double *number)
@@ -247,7 +97,9 @@ static bool copy_word(const char *start, const char *end, char out[VG__FIELD_SIZ
 static vg_status add_pair(vg__rating *rating, const char *text, double number)
 {
     if (rating->pairs >= MAX_PAIRS)
-        return vg_fail(VG_ERR_CONFIG, "the rating %s has more than %d different texts; give numbers instead",
+        return vg_fail(VG_ERR_CONFIG,
+                       "the rating %s has more than %d different texts; leave it out "
+                       "(--label-names names the columns that are wanted) or map them (--rating)",
                        rating->name, MAX_PAIRS);
     char **texts = realloc(rating->text, (size_t)(rating->pairs + 1) * sizeof *texts);
     if (texts) rating->text = texts;
@@ -285,20 +137,20 @@ static vg_status read_pairs(vg__rating *rating, const char *p, const char *end)
 
 static vg_status new_rating(vg__ratings *ratings, vg__rating **out)
 {
+    *out = NULL;
     if (ratings->count >= MAX_RATING_COLUMNS)
         return vg_fail(VG_ERR_CONFIG, "more than %d columns of ratings", MAX_RATING_COLUMNS);
     vg__rating *grown = realloc(ratings->rating, (size_t)(ratings->count + 1) * sizeof *grown);
     if (!grown) return vg_fail(VG_ERR_MEMORY, "no memory for a column of ratings");
     ratings->rating = grown;
+    grown[ratings->count] = (vg__rating){.column = -1};
     *out = &grown[ratings->count++];
-    **out = (vg__rating){.column = -1};
     return VG_OK;
 }
 
 /* One entry of the option: NAME[@FIELD][:pairs]. */
 static vg_status read_entry(vg__ratings *ratings, const char *p, const char *end)
 {
-    vg__fields known;
     vg__rating *rating;
     VG_TRY(new_rating(ratings, &rating));
     const char *colon = memchr(p, ':', (size_t)(end - p)), *name_end = colon ? colon : end;
@@ -308,11 +160,6 @@ static vg_status read_entry(vg__ratings *ratings, const char *p, const char *end
         return vg_fail(VG_ERR_CONFIG, "the rating \"%.*s\" is not NAME[@FIELD][:TEXT=NUMBER,...]",
                        (int)(end - p), p);
     if (!at) strcpy(rating->field, "trial");
-    if (!vg__fields_get(&known, rating->field))
-        return vg_fail(
-            VG_ERR_CONFIG,
-            "the rating %s takes a field \"%s\"; known are subject, session, trial, stimulus, record",
-            rating->name, rating->field);
     return colon ? read_pairs(rating, colon + 1, end) : VG_OK;
 }
 
@@ -352,35 +199,94 @@ out:
     return status;
 }
 
-/* The columns of the labels file: named by its header or the option label_names. */
+/* Makes a column of the labels file a rating: the one of this name, or a new one. */
+static vg_status take_column(vg__ratings *ratings, const char *name, int column)
+{
+    vg__rating *rating = find_rating(ratings, name);
+    if (!rating) {
+        VG_TRY(new_rating(ratings, &rating));
+        strcpy(rating->name, name);
+    }
+    if (rating->column >= 0 && rating->column != column)
+        return vg_fail(VG_ERR_CONFIG, "the rating %s is named twice", name);
+    rating->column = column;
+    rating->field[0] = 0;
+    return rating->pairs == 0 ? number_texts(&ratings->labels, rating) : VG_OK;
+}
+
+/* "NAME@COLUMN" of the option `rating`. *taken: how many there are. */
+static vg_status take_mentioned(const char *labels, vg__ratings *ratings, int *taken)
+{
+    vg__fields known;
+    *taken = 0;
+    for (int i = 0; i < ratings->count; i++) {
+        vg__rating *rating = &ratings->rating[i];
+        if (vg__fields_get(&known, rating->field)) continue;
+        int column = vg__csv_column(&ratings->labels, rating->field);
+        if (column < 0)
+            return vg_fail(VG_ERR_CONFIG,
+                           "the rating %s takes a field \"%s\"; known are subject, session, trial, stimulus, "
+                           "record%s%s",
+                           rating->name, rating->field, *labels ? " and the columns of " : "",
+                           *labels ? labels : "; --labels names a file with more");
+        rating->column = column;
+        rating->field[0] = 0;
+        if (rating->pairs == 0) VG_TRY(number_texts(&ratings->labels, rating));
+        ++*taken;
+    }
+    return VG_OK;
+}
+
+/* The columns that the option label_names asks for: in their order where the file has no header, by its
+ * header otherwise. */
+static vg_status take_named(const char *path, const char *names, vg__ratings *ratings)
+{
+    const vg__csv *csv = &ratings->labels;
+    int column = 0;
+    for (const char *p = names; *p;) {
+        char name[VG__FIELD_SIZE];
+        const char *end = p + strcspn(p, ",");
+        column = csv->header ? -1 : column + 1;
+        if (column >= csv->columns)
+            return vg_fail(VG_ERR_CONFIG, "%s: more names than its %d columns of labels", path,
+                           csv->columns - 1);
+        if (!copy_word(p, end, name))
+            return vg_fail(VG_ERR_CONFIG, "%s: --label-names has an empty or too long name", path);
+        if (csv->header && (column = vg__csv_column(csv, name)) < 0)
+            return vg_fail(VG_ERR_CONFIG, "%s: --label-names: its first line names no column \"%s\"", path,
+                           name);
+        VG_TRY(take_column(ratings, name, column));
+        p = *end ? end + 1 : end;
+    }
+    if (!csv->header && column + 1 < csv->columns)
+        return vg_fail(VG_ERR_CONFIG, "%s: no name for its column %d", path, column + 2);
+    return VG_OK;
+}
+
 static vg_status read_labels(const char *path, const char *names, vg__ratings *ratings)
 {
     vg__csv *csv = &ratings->labels;
-    VG_TRY(vg__csv_read(path, csv));
-    if (!csv->header && !*names)
-        return vg_fail(VG_ERR_CONFIG,
-                       "%s: its first line does not begin with \"record\", so the names of its %d columns of "
-                       "labels must be given (label_names)",
-                       path, csv->columns - 1);
-    const char *p = names;
-    for (int column = 1; column < csv->columns; column++) {
+    int taken;
+    VG_TRY(vg__csv_read_labels(path, csv));
+    VG_TRY(take_mentioned(path, ratings, &taken));
+    if (*names) return take_named(path, names, ratings);
+    if (!csv->header)
+        return vg_fail(
+            VG_ERR_CONFIG,
+            "%s: no column of its first line is called record, file, filename or path, so it is no "
+            "header, and the names of its %d columns of labels must be given (--label-names)",
+            path, csv->columns - 1);
+    for (int column = 0; column < csv->columns; column++) {
         char name[VG__FIELD_SIZE];
-        const char *start = csv->header && !*names ? csv->header[column] : p;
-        const char *end = start + (start == p ? strcspn(start, ",") : strlen(start));
-        if (!copy_word(start, end, name))
+        const char *text = csv->header[column];
+        if (vg__csv_is_name(csv, column)) continue;
+        /* Who picks columns by "@" wants those; of the others then only one whose own texts are mapped. */
+        if (taken > 0 && !find_rating(ratings, text)) continue;
+        if (!copy_word(text, text + strlen(text), name))
             return vg_fail(VG_ERR_CONFIG, "%s: no name for its column %d", path, column + 1);
-        if (start == p) p = *end ? end + 1 : end;
         vg__rating *rating = find_rating(ratings, name);
-        if (!rating) {
-            VG_TRY(new_rating(ratings, &rating));
-            strcpy(rating->name, name);
-        }
-        rating->column = column;
-        rating->field[0] = 0;
-        if (rating->pairs == 0) VG_TRY(number_texts(csv, rating));
+        if (!rating || rating->column < 0) VG_TRY(take_column(ratings, name, column));
     }
-    if (*p)
-        return vg_fail(VG_ERR_CONFIG, "%s: more names than its %d columns of labels", path, csv->columns - 1);
     return VG_OK;
 }
 
@@ -388,18 +294,19 @@ vg_status vg__ratings_read(const char *rating, const char *labels, const char *l
                            vg__ratings *ratings)
 {
     vg_status status = VG_OK;
+    int taken;
     *ratings = (vg__ratings){0};
     for (const char *p = rating; *p;) {
         const char *end = p + strcspn(p, ";");
         VG_TRY_OUT(read_entry(ratings, p, end));
         p = *end ? end + 1 : end;
     }
-    if (*labels) VG_TRY_OUT(read_labels(labels, label_names, ratings));
     for (int i = 0; i < ratings->count; i++) {
         if (find_rating(ratings, ratings->rating[i].name) == &ratings->rating[i]) continue;
         status = vg_fail(VG_ERR_CONFIG, "the rating %s is named twice", ratings->rating[i].name);
         goto out;
     }
+    status = *labels ? read_labels(labels, label_names, ratings) : take_mentioned("", ratings, &taken);
 out:
     if (status != VG_OK) vg__ratings_free(ratings);
     return status;
@@ -417,13 +324,39 @@ void vg__ratings_free(vg__ratings *ratings)
     *ratings = (vg__ratings){0};
 }
 
+/* Whether the word stands in a list of words, such as "{'NORM': 100.0, 'SR': 0.0}" or "NORM|SR". */
+static bool has_word(const char *text, const char *word)
+{
+    static const char between[] = " \t\r\n,;:|'\"[]{}";
+    const size_t length = strlen(word);
+    for (const char *p = text; length && (p = strstr(p, word)); p++)
+        if ((p == text || strchr(between, p[-1])) && strchr(between, p[length])) return true;
+    return false;
+}
+
+/* What the text is mapped to: by itself, else by the first word that it contains, else by "else". -1:
+ * nothing. */
+static int find_pair(const vg__rating *rating, const char *text)
+{
+    static const char contains[] = "contains ";
+    const size_t length = sizeof contains - 1;
+    int word = -1, other = -1;
+    for (int k = rating->pairs; k-- > 0;) {
+        const char *known = rating->text[k];
+        if (strcmp(known, text) == 0) return k;
+        if (strcmp(known, "else") == 0) other = k;
+        if (strncmp(known, contains, length) == 0 && has_word(text, known + length)) word = k;
+    }
+    return word >= 0 ? word : other;
+}
+
 static vg_status text_to_number(const vg__rating *rating, const char *text, double *value)
 {
     *value = NAN;
     if (!*text) return VG_OK;
-    for (int k = 0; k < rating->pairs; k++) {
-        if (strcmp(rating->text[k], text) != 0) continue;
-        *value = rating->number[k];
+    int pair = find_pair(rating, text);
+    if (pair >= 0) {
+        *value = rating->number[pair];
         return VG_OK;
     }
     if (rating->pairs == 0 && as_number(text, value)) return VG_OK;
@@ -432,14 +365,13 @@ static vg_status text_to_number(const vg__rating *rating, const char *text, doub
 
 vg_status vg__ratings_look_up(const vg__ratings *ratings, vg__fields *fields, double *values)
 {
-    int64_t row = ratings->labels.rows ? vg__csv_find(&ratings->labels, fields->record) : -1;
     for (int i = 0; i < ratings->count; i++) {
         const vg__rating *rating = &ratings->rating[i];
         const char *text = "";
         if (rating->column < 0)
             text = vg__fields_get(fields, rating->field);
-        else if (row >= 0)
-            text = ratings->labels.cell[row * ratings->labels.columns + rating->column];
+        else if (fields->labels)
+            text = fields->labels[rating->column];
         VG_TRY(text_to_number(rating, text, &values[i]));
     }
     return VG_OK;

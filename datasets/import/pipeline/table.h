@@ -1,5 +1,4 @@
-/* Names into meaning: fields in file names, CSV files of labels and subjects, texts into numbers. Internal to
- * import/; no samples here. */
+/* Names into meaning: fields in file names, texts into numbers. Internal to import/; no samples here. */
 #ifndef VAGUS_DATASETS_IMPORT_PIPELINE_TABLE_H
 #define VAGUS_DATASETS_IMPORT_PIPELINE_TABLE_H
 
@@ -8,13 +7,15 @@
 #include <stdint.h>
 
 #include "core/status.h"
+#include "datasets/import/pipeline/csv.h"
 
 enum { VG__FIELD_SIZE = 128 };
 
-/* The fields of a file name. */
+/* The fields of a file name, and what is known of the record beside. */
 typedef struct vg__fields {
     char subject[VG__FIELD_SIZE], session[VG__FIELD_SIZE], trial[VG__FIELD_SIZE], stimulus[VG__FIELD_SIZE],
         record[VG__FIELD_SIZE];
+    const char *const *labels; /* its row of the labels file; NULL: it has none */
 } vg__fields;
 
 /* Checks a pattern without a name: VG_ERR_CONFIG for an unknown or unclosed field. */
@@ -26,24 +27,6 @@ bool vg__pattern_match(const char *pattern, const char *name, vg__fields *fields
 
 /* The field's text by its name ("trial"), NULL for an unknown name. */
 char *vg__fields_get(vg__fields *fields, const char *name);
-
-/* A CSV file: cells by row and column, all texts; the rows sorted by their first cell. */
-typedef struct vg__csv {
-    char *text;
-    const char **cell; /* [rows * columns] */
-    int64_t rows;
-    int columns;
-    const char **header; /* [columns], NULL when the file has none */
-} vg__csv;
-
-/* Reads `path`: cells separated by ',' ('"' around a cell that holds one), blanks around cells dropped, empty
- * lines and lines beginning with '#' skipped. A first line whose first cell is "record" is the header. Every
- * row must have as many cells as the first; a first cell that occurs twice is an error. */
-VG_NODISCARD vg_status vg__csv_read(const char *path, vg__csv *csv);
-void vg__csv_free(vg__csv *csv);
-
-/* The row of a record, or -1. */
-int64_t vg__csv_find(const vg__csv *csv, const char *record);
 
 /* The columns of ratings that the options ask for. */
 typedef struct vg__rating {
@@ -62,8 +45,10 @@ typedef struct vg__ratings {
     vg__csv labels;
 } vg__ratings;
 
-/* From the options `rating`, `labels` and `label_names`. Texts of a labels column without a mapping are
- * numbered 0, 1, ... in alphabetical order unless all of them are numbers. */
+/* From the options `rating`, `labels` and `label_names`. Of a labels file with a header those columns are
+ * taken that `label_names` and `rating` ("NAME@COLUMN") name, or all when neither names any; without one
+ * `label_names` names all. Texts of a labels column without a mapping are numbered 0, 1, ... in alphabetical
+ * order unless all of them are numbers. A mapped text is a whole cell, or "contains WORD", or "else". */
 VG_NODISCARD vg_status vg__ratings_read(const char *rating, const char *labels, const char *label_names,
                                         vg__ratings *ratings);
 void vg__ratings_free(vg__ratings *ratings);
