@@ -121,6 +121,13 @@ const char *vg_import_format(int index, const char **reads)
     return IMPORTERS[index]->name;
 }
 
+const char *vg_importer_help(const char *format)
+{
+    for (int i = 0; i < IMPORTERS_COUNT; i++)
+        if (strcmp(format, IMPORTERS[i]->name) == 0) return IMPORTERS[i]->help;
+    return NULL;
+}
+
 vg_status vg_import(const char *format, const char *const *sources, int source_count,
                     const vg_import_options *options, const char *out, bool overwrite,
                     vg_import_report *report)

@@ -158,9 +158,10 @@ static void test_block(void **unused)
     options.map = "leads=I|II|III,rate=128,units=mV";
     import_refuses("hdf5", path, &options, out, VG_ERR_CONFIG, "names 3 leads, but tracings has 2");
     options.map = "units=mV";
-    import_refuses("hdf5", path, &options, out, VG_ERR_DATA, "no attribute \"fs\"");
+    import_refuses("hdf5", path, &options, out, VG_ERR_DATA,
+                   "nothing tells its sampling rate (no attribute \"fs\"");
     options.map = "rate=128";
-    import_refuses("hdf5", path, &options, out, VG_ERR_DATA, "unknown unit: \"\"");
+    import_refuses("hdf5", path, &options, out, VG_ERR_DATA, "nothing tells the unit of its samples");
     options.map = "rate=0,units=mV";
     import_refuses("hdf5", path, &options, out, VG_ERR_DATA, "a sampling rate of 0 Hz");
     options.map = "signal=nothing,rate=128";

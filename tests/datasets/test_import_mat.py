@@ -173,7 +173,7 @@ def test_refusals():
     scipy.io.savemat("bad/5.mat", {"x": mat_files.noise(20, 1), "s": {"a": mat_files.cells([1.0, 2.0])}})
     refused("mat", "bad/5.mat", ["has no variable ecg, signal or val, but x, s"])
     refused("mat", "bad/5.mat", "s.a is a cell [1 x 2] and has no \"{3}\"", options=["--map", "signal=s.a{3},rate=100,units=mV"])
-    refused("mat", "bad/5.mat", "no rate is told", options=["--map", "signal=x"])
+    refused("mat", "bad/5.mat", "nothing tells its sampling rate", options=["--map", "signal=x"])
     refused("mat", "bad/5.mat", ["a text itself stands in single quotes", "has no variable ann"],
             options=["--map", "signal=x,rate=128,units=mV,subject=ann"])
     refused("mat", "bad/5.mat", "known for mat are", expect=2, options=["--map", "sygnal=x"])

@@ -82,5 +82,6 @@ void fuzz_import(const vg__importer *importer, const char *source, const char *m
 {
     vg__pipeline pipeline = {.importer = importer, .options = vg_import_default_options()};
     pipeline.options.map = map;
+    pipeline.options.units = "mV"; /* so that seeds need not tell it */
     (void)fuzz_good(importer->import(&pipeline, &source, 1));
 }

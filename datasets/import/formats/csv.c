@@ -1,19 +1,12 @@
-/* A user's own text files: a column for each lead, a row for each sample. The option `map` tells what is
- * where, "key=value,...": signal=ecg|ecg2    columns, by name or number from 1; default: those whose name
- * says ECG or EKG, or the only column that is not the time time=t             column of times, from which the
- * rate follows; default: one that is called time, t or timestamp, unless the rate is given time_units=ms s
- * (the default), ms, us or ns; "1:02:03.5" is in seconds always rate=250           in Hz; given beside
- * `time`, the times only tell where samples are missing units=mV           default: what stands in the file:
- * "ecg [mV]", or a line of units below the names scale=0.001        what one is in the unit leads=I|II names
- * of the leads; default: the columns' names delimiter=tab      comma, semicolon, tab, space or a sign;
- * default: found out A step in time of more than 1.5 samples is a gap, unless the times are coarser than that
- * throughout; times that go back are an error. */
+/* A user's own text files: a column for each lead, a row for each sample. The help text at the end tells what
+ * the option map takes. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "datasets/import/pipeline/files.h"
+#include "datasets/import/formats/leads.h"
 #include "datasets/import/formats/mapping.h"
 #include "datasets/import/pipeline/pipeline.h"
 #include "datasets/import/formats/sheet.h"
@@ -26,7 +19,7 @@ typedef struct mapping {
     char signal[VG__MAP_VALUE], time[VG__MAP_VALUE], time_units[VG__MAP_VALUE], rate[VG__MAP_VALUE],
         units[VG__MAP_VALUE], scale[VG__MAP_VALUE], leads[VG__MAP_VALUE], delimiter[VG__MAP_VALUE];
     vg__map_words signals, names;    /* of `signal` and `leads` */
-    double given_rate, factor, tick; /* 0: not given; one unit of the time in seconds */
+    double given_rate, factor, tick; /* 0: not given; `tick` is one unit of the time in seconds */
     char separator;
 } mapping;
 
@@ -37,13 +30,31 @@ typedef struct reading {
     int time;                           /* -1: none */
     int64_t rows, capacity;
     double *times, *values; /* [rows], [rows][columns] */
+    double tick;            /* one unit of the time in seconds */
     double rate, longest;   /* steps longer than this many seconds are gaps */
 } reading;
 
 /* What columns of times are called. */
-static const char *const TIMES[] = {"time", "t", "timestamp", "elapsed time", "seconds", NULL};
+static const char *const TIMES[] = {"time", "t", "timestamp", "elapsed time", "seconds", "datetime", NULL};
+
+/* Standard leads, as they are written; those that begin with "a" in any letters. */
+static const char *const LEADS[] = {"I",  "II",  "III", "aVR", "aVL",  "aVF",   "V1",
+                                    "V2", "V3",  "V4",  "V5",  "V6",   "V7",    "V8",
+                                    "V9", "V3R", "V4R", "MLI", "MLII", "MLIII", NULL};
 
 /* ---- The mapping ------------------------------------------------------------------------------------- */
+
+/* One unit of time in seconds; 0 for what is none. */
+static double tick_of(const char *unit)
+{
+    static const struct {
+        const char *word;
+        double seconds;
+    } ticks[] = {{"s", 1}, {"sec", 1}, {"seconds", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}, {"min", 60}};
+    for (size_t i = 0; i < sizeof ticks / sizeof *ticks; i++)
+        if (strcmp(unit, ticks[i].word) == 0) return ticks[i].seconds;
+    return 0;
+}
 
 static vg_status read_choices(mapping *m)
 {
@@ -51,10 +62,6 @@ static vg_status read_choices(mapping *m)
         const char *word;
         char sign;
     } signs[] = {{"comma", ','}, {"semicolon", ';'}, {"tab", '\t'}, {"space", ' '}};
-    static const struct {
-        const char *word;
-        double seconds;
-    } ticks[] = {{"", 1}, {"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}};
     m->separator = m->delimiter[0] && !m->delimiter[1] ? m->delimiter[0] : 0;
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
         if (strcmp(m->delimiter, signs[i].word) == 0) m->separator = signs[i].sign;
@@ -62,10 +69,8 @@ static vg_status read_choices(mapping *m)
         return vg_fail(VG_ERR_CONFIG,
                        "the option map: delimiter=%s is none of comma, semicolon, tab, space, or a sign",
                        m->delimiter);
-    m->tick = 0;
-    for (size_t i = 0; i < sizeof ticks / sizeof *ticks; i++)
-        if (strcmp(m->time_units, ticks[i].word) == 0) m->tick = ticks[i].seconds;
-    if (m->tick == 0)
+    m->tick = tick_of(m->time_units);
+    if (*m->time_units && m->tick == 0)
         return vg_fail(VG_ERR_CONFIG, "the option map: time_units=%s is none of s, ms, us and ns",
                        m->time_units);
     return VG_OK;
@@ -90,52 +95,87 @@ static vg_status read_mapping(const char *text, mapping *m)
 
 /* ---- Which columns ----------------------------------------------------------------------------------- */
 
-static bool named_one_of(const vg__sheet *s, int column, const char *const *words)
+/* Whether a column is called a time, and what one is in seconds where that stands behind it ("time_ms"). */
+static bool is_time(const vg__sheet *s, int column, double *tick)
 {
-    for (; s->named && *words; words++)
-        if (strcasecmp(s->name[column], *words) == 0) return true;
+    *tick = tick_of(s->unit[column]);
+    for (const char *const *word = TIMES; s->named && *word; word++) {
+        const char *name = s->name[column];
+        const size_t length = strlen(*word);
+        if (strncasecmp(name, *word, length) != 0) continue;
+        if (name[length] == 0) return true;
+        if (name[length] != '_' || tick_of(name + length + 1) == 0) continue;
+        *tick = tick_of(name + length + 1);
+        return true;
+    }
     return false;
 }
 
-static vg_status find_time(reading *r)
+static vg_status find_time(reading *r, vg__missing *missing)
 {
+    double tick;
     r->time = -1;
-    if (*r->map->time) return vg__sheet_find(&r->sheet, r->map->time, &r->time);
-    for (int i = r->sheet.columns - 1; r->map->given_rate == 0 && i >= 0; i--)
-        if (named_one_of(&r->sheet, i, TIMES)) r->time = i;
-    if (r->time >= 0 || r->map->given_rate > 0) return VG_OK;
-    return vg_fail(
-        VG_ERR_FORMAT,
-        "%s: nothing tells its sampling rate; the option map can: rate=250, or time=NAME for a column of "
-        "times",
-        r->sheet.path);
+    r->tick = 0;
+    if (*r->map->time) {
+        VG_TRY(vg__sheet_find(&r->sheet, r->map->time, &r->time));
+        (void)is_time(&r->sheet, r->time, &r->tick);
+    }
+    for (int i = r->sheet.columns - 1; !*r->map->time && r->map->given_rate == 0 && i >= 0; i--)
+        if (is_time(&r->sheet, i, &tick)) {
+            r->time = i;
+            r->tick = tick;
+        }
+    if (r->map->tick > 0) r->tick = r->map->tick;
+    if (r->tick == 0) r->tick = 1;
+    if (r->time < 0 && r->map->given_rate == 0)
+        vg__missing_add(missing, "its sampling rate (or its times: time=NAME)", "rate=250");
+    return VG_OK;
 }
 
-static bool says_ecg(const char *name)
+static bool says_lead(const char *name)
 {
+    if (strncasecmp(name, "lead ", 5) == 0 || strncasecmp(name, "lead_", 5) == 0) name += 5;
+    for (const char *const *lead = LEADS; *lead; lead++)
+        if (**lead == 'a' ? strcasecmp(name, *lead) == 0 : strcmp(name, *lead) == 0) return true;
     for (; *name; name++)
         if (strncasecmp(name, "ECG", 3) == 0 || strncasecmp(name, "EKG", 3) == 0) return true;
     return false;
 }
 
-static vg_status find_signals(reading *r)
+static vg_status find_signals(reading *r, vg__missing *missing)
 {
     const vg__sheet *s = &r->sheet;
+    double tick;
     r->columns = 0;
     for (int i = 0; i < r->map->signals.count; i++)
         VG_TRY(vg__sheet_find(s, r->map->signals.word[i], &r->column[r->columns++]));
     if (r->columns > 0) return VG_OK;
     for (int i = 0; s->named && i < s->columns && r->columns < VG__MAP_WORDS; i++)
-        if (i != r->time && says_ecg(s->name[i])) r->column[r->columns++] = i;
+        if (i != r->time && says_lead(s->name[i])) r->column[r->columns++] = i;
     if (r->columns > 0) return VG_OK;
     for (int i = 0; i < s->columns && r->columns < 2; i++)
-        if (i != r->time && !named_one_of(s, i, TIMES)) r->column[r->columns++] = i;
+        if (i != r->time && !is_time(s, i, &tick)) r->column[r->columns++] = i;
     if (r->columns == 1) return VG_OK;
-    return vg_fail(
-        VG_ERR_FORMAT,
-        "%s: which of its %d columns are ECG is not clear; the option map can tell: signal=NAME, or "
-        "signal=2|3 for columns by number",
-        s->path, s->columns);
+    r->columns = 0;
+    char what[256] = "";
+    snprintf(what, sizeof what, "which of its %d columns are ECG", s->columns);
+    for (int i = 0; s->named && i < s->columns; i++) {
+        const size_t used = strlen(what);
+        snprintf(what + used, sizeof what - used - 2, "%s%s", i ? ", " : " (", s->name[i]);
+    }
+    if (s->named) strcat(what, ")");
+    vg__missing_add(missing, what, s->named ? "signal=NAME" : "signal=2|3");
+    return VG_OK;
+}
+
+/* Of the columns that are taken, or, where those are not known, of any. */
+static void find_units(const reading *r, const vg_import_options *options, vg__missing *missing)
+{
+    bool told = *r->map->units || *options->units, any = false;
+    for (int i = 0; i < r->sheet.columns; i++) any = any || (i != r->time && *r->sheet.unit[i]);
+    for (int i = 0; !told && i < r->columns; i++)
+        if (!*r->sheet.unit[r->column[i]]) any = false;
+    if (!told && !any) vg__missing_add(missing, "the unit of its samples (also --units mV)", "units=mV");
 }
 
 /* ---- Rows -------------------------------------------------------------------------------------------- */
@@ -156,10 +196,10 @@ static vg_status grow(reading *r)
 
 static vg_status read_row(reading *r)
 {
-    const vg__sheet *s = &r->sheet;
+    vg__sheet *s = &r->sheet;
     VG_TRY(grow(r));
     if (r->time >= 0) {
-        double time, tick = s->cells > r->time && strchr(s->cell[r->time], ':') ? 1 : r->map->tick;
+        double time, tick = s->cells > r->time && strchr(s->cell[r->time], ':') ? 1 : r->tick;
         VG_TRY(vg__sheet_time(s, r->time, &time));
         time *= tick;
         if (!isfinite(time) || (r->rows > 0 && time < r->times[r->rows - 1])) {
@@ -274,8 +314,11 @@ static vg_status import_file(vg__pipeline *pipeline, reading *r, const char *pat
     bool more = true;
     int64_t count = 0;
     VG_TRY(vg__sheet_open(path, r->map->separator, &r->sheet));
-    VG_TRY(find_time(r));
-    VG_TRY(find_signals(r));
+    vg__missing missing = {0};
+    VG_TRY(find_time(r, &missing));
+    VG_TRY(find_signals(r, &missing));
+    find_units(r, vg__pipeline_options(pipeline), &missing);
+    VG_TRY(vg__missing_check(&missing, path));
     if (r->map->names.count > 0 && r->map->names.count != r->columns)
         return vg_fail(VG_ERR_FORMAT, "%s: the option map names %d leads, but %d columns are taken", path,
                        r->map->names.count, r->columns);
@@ -290,12 +333,14 @@ static vg_status import_file(vg__pipeline *pipeline, reading *r, const char *pat
     if (!x) return vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld samples", path, (long long)count);
     *read = true;
     vg_status status = VG_OK;
+    vg__leads leads = {0};
     for (int i = 0; i < r->columns; i++) {
         char name[VG__SHEET_NAME];
         const char *lead =
             i < r->map->names.count ? r->map->names.word[i] : vg__sheet_column(&r->sheet, r->column[i], name);
-        if (vg__pipeline_wants_lead(pipeline, lead, i)) VG_TRY_OUT(add_lead(pipeline, r, i, count, x));
+        if (vg__leads_take(pipeline, &leads, lead, i)) VG_TRY_OUT(add_lead(pipeline, r, i, count, x));
     }
+    status = vg__leads_check(pipeline, &leads, path, "", (double)count / r->rate);
 out:
     free(x);
     return status;
@@ -341,5 +386,24 @@ const vg__importer vg__importer_csv = {
     .reads = "text files with a column for each lead; the option map tells which, and the rate or a column "
              "of times",
     .version = "1",
+    /* clang-format off */
+    .help = "--map KEY=VALUE,... tells what the columns are; what it leaves out is found out where it can be.\n"
+            "  signal=ecg|2       columns of the leads, by name or by number from 1; else those called ECG, EKG or as\n"
+            "                     a standard lead (I, aVR, V1, MLII), else the only column that is not the time\n"
+            "  time=t             column of times, from which the rate follows; else one called time, t or timestamp,\n"
+            "                     unless the rate is given\n"
+            "  time_units=ms      what the times count: s (unless the column's name says it), ms, us or ns;\n"
+            "                     1:02:03.5 and 2026-11-23T08:56:14.5Z are seconds in any case\n"
+            "  rate=250           Hz; beside time=, the times only tell where samples are missing\n"
+            "  units=mV           of the samples: V, mV or uV; else what the file says: \"ecg [mV]\", \"ecg_mV\", or a line\n"
+            "                     of units below the names\n"
+            "  scale=0.001        what one number is in that unit; else 1\n"
+            "  leads=I|II         names of the leads; else the columns' names\n"
+            "  delimiter=tab      comma, semicolon, tab, space or a sign; else found out from the first line\n"
+            "A step in time of more than 1.5 samples is a gap, unless the times are coarser than that throughout. Times\n"
+            "that go back are an error.\n"
+            "\n"
+            "  vagus data import csv recordings/ --out own.h5 --map 'signal=chest|arm,rate=250,units=uV,leads=I|II'\n",
+    /* clang-format on */
     .import = import_csv,
 };

@@ -175,5 +175,11 @@ const vg__importer vg__importer_edf = {
     .reads =
         "EDF, EDF+, BDF, BDF+ and GDF: the channels whose label says ECG or EKG, or those that are named",
     .version = "2",
+    /* clang-format off */
+    .help = "The option map says nothing here: the header tells rate, units and leads. --leads takes labels of\n"
+            "channels, whole or without \"ECG\"; else those whose label says ECG or EKG are taken.\n"
+            "\n"
+            "  vagus data import edf eegmat/ --out eegmat.h5 --pattern 'Subject{subject}_{trial}.edf'\n",
+    /* clang-format on */
     .import = import_edf,
 };

@@ -9,6 +9,7 @@
 
 #include "datasets/import/formats/hdf5_parts.h"
 #include "datasets/import/formats/hdf5_signal.h"
+#include "datasets/import/formats/leads.h"
 #include "datasets/import/formats/mapping.h"
 #include "datasets/import/pipeline/files.h"
 #include "datasets/import/pipeline/pipeline.h"
@@ -86,20 +87,27 @@ static vg_status name_leads(source *s)
     return VG_OK;
 }
 
-static vg_status read_rate_and_units(source *s)
+static vg_status read_rate_and_units(source *s, const vg_import_options *options)
 {
+    vg__missing missing = {0};
     const char *rate = *s->map.rate ? s->map.rate : "fs", *units = *s->map.units ? s->map.units : "units";
     char *end;
     s->rate = strtod(rate, &end);
-    if ((end == rate || *end) && !vg__hdf5_number(s->path, s->file, s->signal.dataset, rate, &s->rate))
-        return vg_fail(VG_ERR_FORMAT,
-                       "%s: no attribute \"%s\" and no dataset of one number tells the sampling rate; the "
-                       "option map can (rate=400, or rate=NAME)",
-                       s->path, rate);
+    const bool is_number = end != rate && !*end;
+    if (!is_number && !vg__hdf5_number(s->path, s->file, s->signal.dataset, rate, &s->rate)) {
+        char what[WORD + 128];
+        snprintf(what, sizeof what, "its sampling rate (no attribute \"%s\", nor a dataset of one number)",
+                 rate);
+        vg__missing_add(&missing, what, "rate=400");
+        s->rate = 1;
+    }
     if (!(s->rate > 0) || !isfinite(s->rate))
         return vg_fail(VG_ERR_FORMAT, "%s: a sampling rate of %g Hz cannot be", s->path, s->rate);
     if (!vg__hdf5_text(s->path, s->file, s->signal.dataset, units, s->units, sizeof s->units))
         snprintf(s->units, sizeof s->units, "%s", *s->map.units ? units : "");
+    if (!*s->units && !*options->units)
+        vg__missing_add(&missing, "the unit of its samples (also --units mV)", "units=mV");
+    VG_TRY(vg__missing_check(&missing, s->path));
     s->scale = 1;
     if (*s->map.scale) {
         s->scale = strtod(s->map.scale, &end);
@@ -109,13 +117,13 @@ static vg_status read_rate_and_units(source *s)
     return VG_OK;
 }
 
-static vg_status open_source(source *s)
+static vg_status open_source(source *s, const vg_import_options *options)
 {
     s->file = H5Fopen(s->path, H5F_ACC_RDONLY, H5P_DEFAULT);
     if (s->file < 0) return vg__hdf5_part_fail(s->path, "cannot be opened as HDF5");
     VG_TRY(open_signal(s));
     VG_TRY(name_leads(s));
-    VG_TRY(read_rate_and_units(s));
+    VG_TRY(read_rate_and_units(s, options));
     VG_TRY(read_table(s, s->map.records, "records", &s->records));
     return read_table(s, s->map.subjects, "subjects", &s->subjects);
 }
@@ -203,11 +211,15 @@ static void doubt_axes(vg__pipeline *pipeline, const source *s)
 static vg_status import_source(vg__pipeline *pipeline, source *s)
 {
     vg__hdf5_enter();
-    vg_status status = open_source(s);
+    vg_status status = open_source(s, vg__pipeline_options(pipeline));
     vg__hdf5_leave();
     if (status == VG_ERR_CONFIG) return status;
     if (status != VG_OK) return vg__pipeline_reject(pipeline, status, s->path);
     doubt_axes(pipeline, s);
+    vg__leads leads = {0};
+    for (int lead = 0; lead < s->signal.leads; lead++)
+        (void)vg__leads_take(pipeline, &leads, s->lead[lead], lead);
+    VG_TRY(vg__leads_check(pipeline, &leads, s->path, "", NAN));
     for (int64_t i = 0; i < s->signal.count; i++)
         for (int lead = 0; lead < s->signal.leads; lead++)
             if (vg__pipeline_wants_lead(pipeline, s->lead[lead], lead))
@@ -248,5 +260,25 @@ const vg__importer vg__importer_hdf5 = {
              "samples and leads",
     .version = "2",
     .file_is_set = true,
+    /* clang-format off */
+    .help = "--map KEY=VALUE,... tells which dataset is what; one in a group is GROUP/NAME.\n"
+            "  signal=ecg         the samples; else ecg, tracings, signal or val\n"
+            "  axes=samples|leads which dimension is what, in the order of h5py's shape, or of MATLAB's size() in files\n"
+            "                     of MATLAB 7.3: samples, leads and recordings. Else recordings|samples and\n"
+            "                     recordings|samples|leads; one dimension is cut up by offsets; two of MATLAB's are\n"
+            "                     samples, along the longer side, and leads\n"
+            "  offsets=offsets    recording i is signal[offsets[i]] up to signal[offsets[i + 1]]; for one dimension\n"
+            "  records=exam_id    their names, texts or whole numbers; else records if there is one, else 0, 1, ...\n"
+            "                     (FILE:0, FILE:1, ... where several files are imported)\n"
+            "  subjects=patient   whose they are, \"\" for unknown; else subjects if there is one\n"
+            "  rate=fs            Hz, or the attribute or dataset that has it; else fs\n"
+            "  units=mV           V, mV or uV, or the attribute or dataset that says it; else units\n"
+            "  scale=0.1          what one number is in that unit; else 1\n"
+            "  leads=I|II|V1      names of the leads\n"
+            "Zeros at the two ends of a block's recordings are padding and cut off.\n"
+            "\n"
+            "  vagus data import hdf5 exams_part0.hdf5 --out code15.h5 \\\n"
+            "      --map 'records=exam_id,rate=400,units=mV,scale=0.1,leads=I|II|III|AVR|AVL|AVF|V1|V2|V3|V4|V5|V6'\n",
+    /* clang-format on */
     .import = import_hdf5,
 };

@@ -85,6 +85,22 @@ vg_status vg__map_axes(const char *array, const char *value, int rank, int axis[
     return VG_OK;
 }
 
+void vg__missing_add(vg__missing *missing, const char *what, const char *how)
+{
+    const size_t whats = strlen(missing->what), hows = strlen(missing->how);
+    snprintf(missing->what + whats, sizeof missing->what - whats, "%s%s", missing->count ? "; nor " : "",
+             what);
+    snprintf(missing->how + hows, sizeof missing->how - hows, "%s%s", missing->count ? "," : "", how);
+    missing->count++;
+}
+
+vg_status vg__missing_check(const vg__missing *missing, const char *path)
+{
+    if (missing->count == 0) return VG_OK;
+    return vg_fail(VG_ERR_FORMAT, "%s: nothing tells %s; say it in the option map, as --map '%s'", path,
+                   missing->what, missing->how);
+}
+
 vg_status vg__map_positive(const char *key, const char *value, double fallback, double *number)
 {
     char *end;

@@ -26,6 +26,16 @@ VG_NODISCARD vg_status vg__map_split(const char *key, const char *value, vg__map
 enum { VG__AXIS_SAMPLES, VG__AXIS_LEADS, VG__AXIS_RECORDINGS, VG__AXES };
 VG_NODISCARD vg_status vg__map_axes(const char *array, const char *value, int rank, int axis[VG__AXES]);
 
+/* What neither a file nor the option map tells, collected so that one refusal names all of it. */
+typedef struct vg__missing {
+    char what[512], how[256];
+    int count;
+} vg__missing;
+/* `what` ends "nothing tells ...", `how` is what the map can say. */
+void vg__missing_add(vg__missing *missing, const char *what, const char *how);
+/* VG_ERR_FORMAT with all that was added; VG_OK when nothing was. */
+VG_NODISCARD vg_status vg__missing_check(const vg__missing *missing, const char *path);
+
 /* The value as a number above 0; `fallback` when it is "". */
 VG_NODISCARD vg_status vg__map_positive(const char *key, const char *value, double fallback, double *number);
 

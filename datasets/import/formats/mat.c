@@ -1,24 +1,12 @@
-/* A user's own MAT files of level 5: one recording a file, or a cell array of recordings.
- *
- * The option `map`, "key=value,...", tells what is what. A value is a place in the file ("ecg", "s.ecg",
- * "trials{2}.x"); for rate, units and scale also the number or unit itself, and for subject, session, trial
- * and stimulus a text in single quotes:
- *
- *     signal=ecg       numbers [samples x leads] or lying on their side, or a cell array of them, which are
- *                      trials 1, 2, ...; default: ecg, else signal, else val
- *     rate=fs          Hz; default: fs
- *     units=units      default: units; the option `units` overrules it
- *     scale=1          what one stored unit is of `units`
- *     subject=id       default: unknown, and the file's name where that alone ties several leads together
- *     session=, trial=, stimulus=
- *     leads=I|II|V1    names; the number of leads must be theirs
- *     samples=rows     one sample a row, or samples=columns; default: along the longer side */
+/* A user's own MAT files of level 5: one recording a file, or a cell array of recordings. The help text at
+ * the end tells what the option map takes. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "datasets/import/pipeline/files.h"
+#include "datasets/import/formats/leads.h"
 #include "datasets/import/formats/mapping.h"
 #include "datasets/import/mat/files.h"
 
@@ -94,10 +82,10 @@ static vg_status to_number(const char *text, const char *what, double *number)
     char *end;
     *number = strtod(text, &end);
     if (end == text || *end || !isfinite(*number) || *number == 0)
-        return vg_fail(VG_ERR_FORMAT,
-                       "no %s is told: the option map can (%s=NUMBER, or %s=VARIABLE); it leads to "
-                       "\"%s\"",
-                       what, what, what, text);
+        return vg_fail(
+            VG_ERR_FORMAT,
+            "the option map: %s leads to \"%s\", which is no number to use (%s=NUMBER, or %s=VARIABLE)", what,
+            text, what, what);
     return VG_OK;
 }
 
@@ -121,6 +109,11 @@ static vg_status resolve_all(source *s, vg__mat *mat)
     VG_TRY(resolve(mat, map->session, "", false, found->session));
     VG_TRY(resolve(mat, map->trial, "", false, found->trial));
     VG_TRY(resolve(mat, map->stimulus, "", false, found->stimulus));
+    vg__missing missing = {0};
+    if (!*found->rate) vg__missing_add(&missing, "its sampling rate (no variable fs)", "rate=250");
+    if (!*found->units && !*vg__pipeline_options(s->pipeline)->units)
+        vg__missing_add(&missing, "the unit of its samples (also --units mV)", "units=mV");
+    VG_TRY(vg__missing_check(&missing, s->path));
     VG_TRY(to_number(found->rate, "rate", &s->rate));
     return to_number(found->scale, "scale", &s->scale);
 }
@@ -162,6 +155,7 @@ static vg_status add_array(source *s, const vg__mat_value *array, const char *tr
     double *x = malloc((size_t)samples * sizeof *x);
     if (!x) return vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld samples", s->path, (long long)samples);
     vg_status status = VG_OK;
+    vg__leads met = {0};
     vg__file_stem(s->path, stem, sizeof stem);
     snprintf(record, sizeof record, "%s%s%s", stem, trial ? "_" : "", trial ? trial : "");
     vg__mat_value column = *array;
@@ -170,7 +164,7 @@ static vg_status add_array(source *s, const vg__mat_value *array, const char *tr
     column.columns = 1;
     for (int64_t lead = 0; lead < leads && status == VG_OK; lead++) {
         lead_name(s->map.leads, (int)lead, name);
-        if (!vg__pipeline_wants_lead(s->pipeline, name, (int)lead)) continue;
+        if (!vg__leads_take(s->pipeline, &met, name, (int)lead)) continue;
         for (int64_t i = 0; i < samples; i++)
             x[i] = s->scale * array->numbers[by_rows ? i + lead * array->rows : lead + i * step];
         vg__raw raw = {.file = s->path,
@@ -185,7 +179,8 @@ static vg_status add_array(source *s, const vg__mat_value *array, const char *tr
         status = vg__mat_add_column(s->pipeline, &column, 0, 0, raw);
     }
     free(x);
-    return status;
+    if (status != VG_OK) return status;
+    return vg__leads_check(s->pipeline, &met, s->path, s->found.subject, (double)samples / s->rate);
 }
 
 static vg_status visit_trial(void *context, int64_t index, const vg__mat_value *array)
@@ -241,5 +236,22 @@ const vg__importer vg__importer_mat = {
     .name = "mat",
     .reads = "MAT files of level 5 (MATLAB 5 to 7.2): numbers [samples x leads], or a cell array of them",
     .version = "1",
+    /* clang-format off */
+    .help = "--map KEY=VALUE,... tells what is where. A value is a place in the file (ecg, s.ecg, trials{2}.x); for rate,\n"
+            "units and scale also the number or unit itself; for subject, session, trial and stimulus a text in single\n"
+            "quotes.\n"
+            "  signal=ecg         numbers, samples by leads or lying on their side, or a cell array of such, which are\n"
+            "                     trials 1, 2, ...; else ecg, signal or val\n"
+            "  rate=fs            Hz; else fs\n"
+            "  units=mV           V, mV or uV; else what units says\n"
+            "  scale=0.001        what one number is in that unit; else 1\n"
+            "  subject=id         whose it is; else the file's name\n"
+            "  session=, trial=, stimulus=\n"
+            "  leads=I|II|V1      names; the number of leads must be theirs\n"
+            "  samples=rows       one sample a row, or samples=columns; else along the longer side\n"
+            "Version 7.3 is HDF5, and read by the format hdf5.\n"
+            "\n"
+            "  vagus data import mat subjects/ --out own.h5 --map \"signal=data.ecg,rate=250,units=mV,subject=id\"\n",
+    /* clang-format on */
     .import = import_mat,
 };

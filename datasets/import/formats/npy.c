@@ -1,9 +1,6 @@
-/* NumPy arrays (.npy, versions 1 to 3), after NumPy's description of the format. The option `map` tells what
- * the axes are, "key=value,...": axes=samples|leads   any order of recordings, samples and leads, as many as
- * the array has; may be left out for one axis (samples) and three (recordings|samples|leads) rate=250 in Hz;
- * needed units=mV             needed, here or by the option `units` scale=0.001          what one is in the
- * unit leads=I|II           names of the leads One lead of one recording is read at a time, in C or Fortran
- * order, from little- or big-endian numbers. */
+/* NumPy arrays (.npy, versions 1 to 3), after NumPy's description of the format. One lead of one recording is
+ * read at a time, in C or Fortran order, from little- or big-endian numbers. The help text at the end tells
+ * what the option map takes. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -12,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "datasets/import/pipeline/files.h"
+#include "datasets/import/formats/leads.h"
 #include "datasets/import/formats/mapping.h"
 #include "datasets/import/formats/npy.h"
 #include "datasets/import/pipeline/pipeline.h"
@@ -40,18 +38,19 @@ typedef struct array {
     int64_t extent[3], stride[3]; /* of samples, leads, recordings; strides in bytes */
 } array;
 
-static vg_status read_mapping(const char *text, mapping *m)
+static vg_status read_mapping(const vg_import_options *options, mapping *m)
 {
     const vg__map_key keys[] = {
         {"axes", m->axes}, {"rate", m->rate}, {"units", m->units}, {"scale", m->scale}, {"leads", m->leads}};
-    VG_TRY(vg__map_read("npy", text, keys, sizeof keys / sizeof *keys));
+    VG_TRY(vg__map_read("npy", options->map, keys, sizeof keys / sizeof *keys));
     VG_TRY(vg__map_split("leads", m->leads, &m->names));
     VG_TRY(vg__map_positive("rate", m->rate, 0, &m->hz));
     VG_TRY(vg__map_positive("scale", m->scale, 1, &m->factor));
-    if (m->hz == 0)
-        return vg_fail(VG_ERR_CONFIG,
-                       "NumPy arrays do not tell their sampling rate: the option map must (rate=250)");
-    return VG_OK;
+    vg__missing missing = {0};
+    if (m->hz == 0) vg__missing_add(&missing, "their sampling rate", "rate=250");
+    if (!*m->units && !*options->units)
+        vg__missing_add(&missing, "the unit of their samples (also --units mV)", "units=mV");
+    return vg__missing_check(&missing, "NumPy arrays") == VG_OK ? VG_OK : VG_ERR_CONFIG;
 }
 
 /* Which axis of the array is which. */
@@ -128,6 +127,28 @@ static vg_status read_lead(const array *a, int64_t recording, int64_t lead, doub
     return VG_OK;
 }
 
+/* The name of a lead: the option's, else a number where there are several. */
+static void lead_name(const array *a, const mapping *m, int64_t l, char name[VG__MAP_VALUE])
+{
+    name[0] = 0;
+    if (m->names.count > 0)
+        snprintf(name, VG__MAP_VALUE, "%s", m->names.word[l]);
+    else if (a->stride[LEADS] > 0)
+        snprintf(name, VG__MAP_VALUE, "lead %lld", (long long)l + 1);
+}
+
+static vg_status check_leads(vg__pipeline *pipeline, const array *a, const mapping *m)
+{
+    vg__leads leads = {0};
+    char name[VG__MAP_VALUE];
+    for (int64_t l = 0; l < a->extent[LEADS]; l++) {
+        lead_name(a, m, l, name);
+        (void)vg__leads_take(pipeline, &leads, name, (int)l);
+    }
+    const double samples = (double)a->extent[SAMPLES] * (double)a->extent[RECORDINGS];
+    return vg__leads_check(pipeline, &leads, a->path, "", samples / m->hz);
+}
+
 static vg_status import_leads(vg__pipeline *pipeline, const array *a, const mapping *m, double *x,
                               unsigned char *buffer)
 {
@@ -136,11 +157,7 @@ static vg_status import_leads(vg__pipeline *pipeline, const array *a, const mapp
     vg__file_stem(a->path, stem, sizeof stem);
     for (int64_t r = 0; r < a->extent[RECORDINGS]; r++) {
         for (int64_t l = 0; l < a->extent[LEADS]; l++) {
-            lead[0] = 0;
-            if (m->names.count > 0)
-                snprintf(lead, sizeof lead, "%s", m->names.word[l]);
-            else if (leads)
-                snprintf(lead, sizeof lead, "lead %lld", (long long)l + 1);
+            lead_name(a, m, l, lead);
             if (!vg__pipeline_wants_lead(pipeline, lead, (int)l)) continue;
             snprintf(number, sizeof number, "%lld", (long long)r);
             snprintf(place, sizeof place, many ? "%.4300s:%s" : "%.4300s", a->path, number);
@@ -176,7 +193,7 @@ static vg_status import_array(vg__pipeline *pipeline, array *a, const mapping *m
                        (long long)a->extent[SAMPLES]);
     status = import_leads(pipeline, a, m, x, buffer);
     free(x);
-    return status;
+    return status == VG_OK ? check_leads(pipeline, a, m) : status;
 }
 
 static vg_status import_npy(vg__pipeline *pipeline, const char *const *sources, int count)
@@ -189,7 +206,7 @@ static vg_status import_npy(vg__pipeline *pipeline, const char *const *sources, 
         status = vg_fail(VG_ERR_MEMORY, "no memory to read arrays");
         goto out;
     }
-    VG_TRY_OUT(read_mapping(vg__pipeline_options(pipeline)->map, m));
+    VG_TRY_OUT(read_mapping(vg__pipeline_options(pipeline), m));
     VG_TRY_OUT(vg__files_find(sources, count, ".npy .npz", &files));
     for (int64_t i = 0; i < files.count; i++) {
         array a = {.path = files.path[i], .alone = files.count == 1};
@@ -210,5 +227,18 @@ const vg__importer vg__importer_npy = {
     .name = "npy",
     .reads = "NumPy arrays of one to three axes: samples, leads, recordings, as the option map says",
     .version = "1",
+    /* clang-format off */
+    .help = "--map KEY=VALUE,... tells what the array does not; rate is needed, and units here or as --units.\n"
+            "  axes=samples|leads which dimension is what, in the order of the array's shape: samples, leads and\n"
+            "                     recordings; may be left out for one (samples) and three (recordings|samples|leads)\n"
+            "  rate=250           Hz\n"
+            "  units=mV           of the samples: V, mV or uV\n"
+            "  scale=0.001        what one number is in that unit; else 1\n"
+            "  leads=I|II         names of the leads\n"
+            "The recordings of an array are numbered from 0, and of unknown people; in tables of labels and subjects they\n"
+            "are 0, 1, ..., or FILE:0, FILE:1, ... where several files are imported (FILE without its ending).\n"
+            "\n"
+            "  vagus data import npy ecg.npy --out own.h5 --map 'axes=recordings|leads|samples,rate=500,units=mV'\n",
+    /* clang-format on */
     .import = import_npy,
 };

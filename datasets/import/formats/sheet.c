@@ -41,6 +41,21 @@ static vg_status read_line(vg__sheet *s, bool *more)
     }
 }
 
+/* Files that look like text only by their names. */
+static vg_status check_packed(const vg__sheet *s)
+{
+    unsigned char start[4] = {0};
+    const size_t got = fread(start, 1, sizeof start, s->file);
+    rewind(s->file);
+    if (got == sizeof start && start[0] == 0x1f && start[1] == 0x8b)
+        return vg_fail(VG_ERR_UNSUPPORTED,
+                       "%s: is packed by gzip; unpack it (\"gunzip\") and import the text", s->path);
+    if (got == sizeof start && memcmp(start, "PK\3\4", 4) == 0)
+        return vg_fail(VG_ERR_UNSUPPORTED,
+                       "%s: is a ZIP file, as spreadsheets are too; unpack it, or save it as CSV", s->path);
+    return VG_OK;
+}
+
 /* Cuts off blanks and quotes round a cell. */
 static char *trim(char *cell)
 {
@@ -144,22 +159,78 @@ vg_status vg__sheet_value(const vg__sheet *s, int column, double *value)
     return to_number(s, s->cell[column], value) ? VG_OK : not_number(s, column, "number");
 }
 
-vg_status vg__sheet_time(const vg__sheet *s, int column, double *value)
+/* "3.5", or "1:02:03.5" in seconds. */
+static bool to_time(const vg__sheet *s, const char *text, double *value)
 {
-    VG_TRY(check_cell(s, column));
-    const char *text = s->cell[column], *colon;
+    const char *colon;
     char part[64];
     double whole = 0, number;
     while ((colon = strchr(text, ':')) != NULL) {
-        if ((size_t)(colon - text) >= sizeof part) return not_number(s, column, "time");
+        if ((size_t)(colon - text) >= sizeof part) return false;
         snprintf(part, sizeof part, "%.*s", (int)(colon - text), text);
-        if (!to_number(s, part, &number) || !isfinite(number)) return not_number(s, column, "time");
+        if (!to_number(s, part, &number) || !isfinite(number)) return false;
         whole = (whole + number) * 60;
         text = colon + 1;
     }
-    if (!to_number(s, text, &number) || !isfinite(number)) return not_number(s, column, "time");
+    if (!to_number(s, text, &number) || !isfinite(number)) return false;
     *value = whole + number;
-    return VG_OK;
+    return true;
+}
+
+/* "2026-11-23" at the beginning of a text, as days since one long ago; the text behind it, or NULL. */
+static const char *take_date(const char *text, int64_t *day)
+{
+    int year, month, date, length = 0;
+    if (strspn(text, "0123456789") != 4) return NULL;
+    if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &date, &length) != 3 || length != 10) return NULL;
+    if (month < 1 || month > 12 || date < 1 || date > 31 || !strchr("T ", text[length]) || !text[length])
+        return NULL;
+    /* Years that begin in March end with the day that is sometimes missing. */
+    const int64_t from_march = (month + 9) % 12, of = year - (month < 3);
+    *day = 365 * of + of / 4 - of / 100 + of / 400 + (153 * from_march + 2) / 5 + date;
+    return text + length + 1;
+}
+
+/* The zone behind a time of day, cut off it, in seconds east; none is 0. */
+static bool take_zone(char *time, double *east)
+{
+    const size_t length = strlen(time);
+    char *sign = strpbrk(time, "+-");
+    int hours, minutes = 0, used = 0;
+    *east = 0;
+    if (length > 0 && strchr("Zz", time[length - 1])) {
+        time[length - 1] = 0;
+        return !sign;
+    }
+    if (!sign) return true;
+    const bool good = (sscanf(sign + 1, "%2d:%2d%n", &hours, &minutes, &used) == 2 && !sign[1 + used]) ||
+                      (sscanf(sign + 1, "%2d%2d%n", &hours, &minutes, &used) == 2 && !sign[1 + used]);
+    *east = (*sign == '-' ? -1 : 1) * (3600.0 * hours + 60.0 * minutes);
+    *sign = 0;
+    return good;
+}
+
+static bool to_moment(vg__sheet *s, const char *text, double *value)
+{
+    int64_t day;
+    char time[64];
+    double east;
+    const char *rest = take_date(text, &day);
+    if (!rest || strlen(rest) >= sizeof time) return false;
+    strcpy(time, rest);
+    if (!take_zone(time, &east) || !strchr(time, ':') || !to_time(s, time, value)) return false;
+    if (s->first_day == 0) s->first_day = day;
+    *value += 86400.0 * (double)(day - s->first_day) - east;
+    return true;
+}
+
+vg_status vg__sheet_time(vg__sheet *s, int column, double *value)
+{
+    VG_TRY(check_cell(s, column));
+    if (to_time(s, s->cell[column], value) || to_moment(s, s->cell[column], value)) return VG_OK;
+    return not_number(s, column,
+                      "time (as 3.5, 1:02:03.5 and 2026-11-23T08:56:14.5 are); where the rate is known, "
+                      "rate=250 in the option map does without");
 }
 
 /* ---- The first lines --------------------------------------------------------------------------------- */
@@ -195,6 +266,15 @@ static void take_name(vg__sheet *s, int column)
         open = length;
     while (open > 0 && text[open - 1] == ' ') open--;
     snprintf(s->name[column], VG__SHEET_NAME, "%.*s", (int)open, text);
+    /* Not "_V", which is as often the lead V. */
+    static const char *const units[] = {"mV", "uV", "\u00b5V", "nV"};
+    char *suffix = strrchr(s->name[column], '_');
+    for (size_t i = 0; !*s->unit[column] && suffix > s->name[column] && i < sizeof units / sizeof *units; i++)
+        if (strcmp(suffix + 1, units[i]) == 0) {
+            strcpy(s->unit[column], units[i]);
+            *suffix = 0;
+            break;
+        }
 }
 
 vg_status vg__sheet_open(const char *path, char delimiter, vg__sheet *s)
@@ -211,6 +291,7 @@ vg_status vg__sheet_open(const char *path, char delimiter, vg__sheet *s)
                        strerror(errno));
     if (fstat(fileno(s->file), &info) != 0 || !S_ISREG(info.st_mode))
         return vg_fail(VG_ERR_IO, "%s: is not a file", path);
+    VG_TRY(check_packed(s));
     VG_TRY(read_line(s, &more));
     if (!more) return vg_fail(VG_ERR_FORMAT, "%s: holds no line", path);
     s->delimiter = delimiter ? delimiter : find_delimiter(s->line);
@@ -241,15 +322,28 @@ void vg__sheet_close(vg__sheet *s)
     s->line = NULL;
 }
 
+/* What stands beyond the columns would shift what is read, unseen: as when the commas that separate cells are
+ * decimal commas too. */
+static vg_status check_width(const vg__sheet *s)
+{
+    int cells = s->cells;
+    while (cells > s->columns && !*s->cell[cells - 1]) cells--;
+    if (cells <= s->columns) return VG_OK;
+    return vg_fail(VG_ERR_FORMAT, "%s: line %lld has %d fields, the %s %d%s", s->path, (long long)s->number,
+                   cells, s->named ? "header" : "first line", s->columns,
+                   s->delimiter == ',' ? "; where commas are decimal, another sign must stand between fields"
+                                       : "");
+}
+
 vg_status vg__sheet_next(vg__sheet *s, bool *more)
 {
     *more = true;
-    if (s->waiting) {
-        s->waiting = false;
-        return VG_OK;
+    if (!s->waiting) {
+        VG_TRY(read_line(s, more));
+        if (*more) VG_TRY(cut(s));
     }
-    VG_TRY(read_line(s, more));
-    return *more ? cut(s) : VG_OK;
+    s->waiting = false;
+    return *more ? check_width(s) : VG_OK;
 }
 
 const char *vg__sheet_column(const vg__sheet *s, int column, char text[VG__SHEET_NAME])
@@ -265,7 +359,9 @@ vg_status vg__sheet_find(const vg__sheet *s, const char *name, int *column)
     char *end;
     for (int i = 0; s->named && i < s->columns; i++) {
         size_t used = strlen(known);
-        if (strcasecmp(s->name[i], name) == 0) {
+        char whole[2 * VG__SHEET_NAME];
+        snprintf(whole, sizeof whole, "%s_%s", s->name[i], s->unit[i]);
+        if (strcasecmp(s->name[i], name) == 0 || strcasecmp(whole, name) == 0) {
             *column = i;
             return VG_OK;
         }

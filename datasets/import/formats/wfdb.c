@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datasets/import/formats/leads.h"
 #include "datasets/import/pipeline/files.h"
 #include "datasets/import/pipeline/pipeline.h"
 
@@ -85,11 +86,12 @@ static vg_status hand_over(vg__pipeline *pipeline, const vg__wfdb_header *h, con
 /* A record whose files were checked. */
 static vg_status import_signals(vg__pipeline *pipeline, vg__wfdb_header *h, int64_t frames)
 {
+    vg__leads leads = {0};
     for (int i = 0; i < h->signals; i++) {
         const vg__wfdb_signal *s = &h->signal[i];
         char lead[128];
         double *x;
-        if (s->format == 0 || !vg__pipeline_wants_lead(pipeline, s->description, i)) continue;
+        if (s->format == 0 || !vg__leads_take(pipeline, &leads, s->description, i)) continue;
         lead_name(h, i, lead, sizeof lead);
         VG_TRY(allocate(h, frames * s->per_frame, &x));
         vg_status status = read_signal(pipeline, h, i, frames, x);
@@ -100,7 +102,7 @@ static vg_status import_signals(vg__pipeline *pipeline, vg__wfdb_header *h, int6
         free(x);
         VG_TRY(status);
     }
-    return VG_OK;
+    return vg__leads_check(pipeline, &leads, h->path, "", (double)frames / h->rate);
 }
 
 /* ---- A record of several segments -------------------------------------------------------------------- */
@@ -259,6 +261,7 @@ static vg_status import_segments(vg__pipeline *pipeline, const vg__wfdb_header *
 {
     vg_status status = VG_OK;
     segmented r = {0};
+    vg__leads leads = {0};
     int64_t *held = calloc(VG__WFDB_MAX_SIGNALS, sizeof *held);
     if (!held) return vg_fail(VG_ERR_MEMORY, "%s: no memory for its signals", h->path);
     VG_TRY_OUT(open_segments(pipeline, h, &r));
@@ -267,8 +270,9 @@ static vg_status import_segments(vg__pipeline *pipeline, const vg__wfdb_header *
             VG_TRY_OUT(check_segment(h, &r, &h->segment[k], held));
     *checked = true;
     for (int i = 0; i < r.list.signals; i++)
-        if (vg__pipeline_wants_lead(pipeline, r.list.signal[i].description, i))
+        if (vg__leads_take(pipeline, &leads, r.list.signal[i].description, i))
             VG_TRY_OUT(import_lead(pipeline, h, &r, i, held[i]));
+    status = vg__leads_check(pipeline, &leads, h->path, "", (double)r.frames / h->rate);
 out:
     vg__wfdb_header_free(&r.list);
     free(held);
@@ -349,5 +353,11 @@ const vg__importer vg__importer_wfdb = {
     .reads = "WFDB records: .hea with signal files of every format, FLAC too, also in MAT version 4 files; "
              "records of several segments",
     .version = "2",
+    /* clang-format off */
+    .help = "The option map says nothing here: the header tells rate, units and leads. --leads takes the header's\n"
+            "descriptions of the signals.\n"
+            "\n"
+            "  vagus data import wfdb mitdb/ --out mitdb.h5 --leads MLII\n",
+    /* clang-format on */
     .import = import_wfdb,
 };

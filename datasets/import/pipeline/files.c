@@ -53,12 +53,30 @@ vg_status vg__files_keep(vg__files *files, const char *path)
     return VG_OK;
 }
 
-static vg_status walk(vg__files *files, const char *folder, const char *endings, int depth)
+/* The folders that one is in, so that a link back to one of them is not followed for ever. */
+typedef struct chain {
+    const struct chain *above;
+    dev_t device;
+    ino_t inode;
+} chain;
+
+static vg_status walk(vg__files *files, const char *folder, const char *endings, const chain *above,
+                      int depth)
 {
     vg_status status = VG_OK;
     if (depth > MAX_DEPTH) return vg_fail(VG_ERR_IO, "%s: more than %d folders deep", folder, MAX_DEPTH);
     DIR *dir = opendir(folder);
     if (!dir) return vg_fail(VG_ERR_IO, "%s: cannot be opened: %s", folder, strerror(errno));
+    chain here = {.above = above};
+    struct stat own;
+    if (fstat(dirfd(dir), &own) != 0) {
+        status = vg_fail(VG_ERR_IO, "%s: cannot be looked at: %s", folder, strerror(errno));
+        goto out;
+    }
+    here.device = own.st_dev;
+    here.inode = own.st_ino;
+    for (; above; above = above->above)
+        if (above->device == here.device && above->inode == here.inode) goto out;
     for (struct dirent *entry; (entry = readdir(dir));) {
         char path[PATH_SIZE];
         struct stat info;
@@ -69,7 +87,7 @@ static vg_status walk(vg__files *files, const char *folder, const char *endings,
         }
         if (stat(path, &info) != 0) continue; /* a dangling link */
         if (S_ISDIR(info.st_mode))
-            VG_TRY_OUT(walk(files, path, endings, depth + 1));
+            VG_TRY_OUT(walk(files, path, endings, &here, depth + 1));
         else if (has_ending(entry->d_name, endings))
             VG_TRY_OUT(vg__files_keep(files, path));
     }
@@ -109,7 +127,7 @@ vg_status vg__files_find(const char *const *sources, int count, const char *endi
         if (stat(sources[i], &info) != 0) {
             VG_TRY_OUT(with_ending(files, sources[i], endings));
         } else if (S_ISDIR(info.st_mode)) {
-            VG_TRY_OUT(walk(files, sources[i], endings, 0));
+            VG_TRY_OUT(walk(files, sources[i], endings, NULL, 0));
             if (files->count == before) {
                 status = vg_fail(VG_ERR_NOT_FOUND, "%s: no file in it ends in %s", sources[i], endings);
                 goto out;

@@ -33,6 +33,7 @@ typedef struct vg__importer {
     int rating_count;
     const char *set, *licence, *citation; /* of a format that is one data set: what the options of these names
                                              (set: `source`) are unless given; else NULL */
+    const char *help; /* what the option map takes for this format, with an example; NULL: it has no say */
     vg_status (*import)(vg__pipeline *pipeline, const char *const *sources, int count);
 } vg__importer;
 

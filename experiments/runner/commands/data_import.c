@@ -97,7 +97,13 @@ vg_status vg_data_import(int argc, char **argv)
     bool overwrite = false;
     while (vg_words_next(&list)) {
         if (!strcmp(list.name, "help")) {
-            print_import_help();
+            const char *about = format ? vg_importer_help(format) : NULL;
+            if (about)
+                printf("vagus data import %s SOURCE... --out STORE [options]\n\n%s\n"
+                       "'vagus data import --help' lists the options.\n",
+                       format, about);
+            else
+                print_import_help();
             return VG_OK;
         } else if (!strcmp(list.name, "overwrite")) {
             overwrite = true;
