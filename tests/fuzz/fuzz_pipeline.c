@@ -61,6 +61,13 @@ void vg__pipeline_warn(vg__pipeline *pipeline, const char *format, ...)
     FUZZ_CHECK(*format);
 }
 
+vg_status vg__pipeline_note(vg__pipeline *pipeline, const char *key, const char *text)
+{
+    FUZZ_CHECK(*key);
+    read_text(pipeline, text);
+    return VG_OK;
+}
+
 /* As "all" says. */
 bool vg__pipeline_wants_lead(const vg__pipeline *pipeline, const char *name, int index)
 {
