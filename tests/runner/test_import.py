@@ -68,6 +68,7 @@ def bands():
     record("one", {"I": 1}, folder="one")
     load("one", "--low", "8", says=["warning: import option low", "P and T waves"])
     load("one", "--high", "80", says=["warning: import option high: 80 Hz", "the band ends at 64 Hz"])
+    load("one", "--low", "120", "--high", "0", "--rate", "500", expect=1, says="at 250 Hz nothing lies in the band")
     load("one", "--low", "100", "--order", "0")  # no filter, so no band either
     assert "warning" not in load("one")
 

@@ -9,6 +9,9 @@
 /* Recordings slower than this are not judged, so they are not taken (R peaks need the band up to 20 Hz). */
 enum { VG__SLOWEST_HZ = 60 };
 
+/* Of a recording's rate: no band ends higher. */
+#define VG__HIGHEST_EDGE 0.45
+
 enum { VG__MAX_RATES = 32, VG__NOTE_SIZE = 4000, VG__LINE_SIZE = 1024 };
 
 /* Of recordings that wait, are worked on or wait to be written. The importer's own buffers, the store's
@@ -91,6 +94,11 @@ typedef struct vg__job {
 /* VG_ERR_CONFIG for options that leave no ECG or contradict each other; warnings for what is seldom meant. */
 VG_NODISCARD vg_status vg__options_check(const vg_import_options *options);
 void vg__options_warn(vg__pipeline *pipeline);
+
+/* What the queue calls for each job in its turn: `context` is the pipeline. And the note on bridged gaps,
+ * when all were emitted. */
+VG_NODISCARD vg_status vg__emit(void *context, void *job);
+VG_NODISCARD vg_status vg__emit_bridged(const vg__pipeline *pipeline);
 
 /* How many millivolt one unit is; 0 for a unit that is none of voltage. */
 double vg__millivolt_per(const char *units);

@@ -69,7 +69,7 @@ static vg_status design_band(vg__job *job, vg_filter *filter, bool *wanted)
     double high = options->high;
     *wanted = options->order > 0 && (options->low > 0 || high > 0);
     if (!*wanted) return VG_OK;
-    if (high > 0.45 * job->rate) high = job->limit = 0.45 * job->rate;
+    if (high > VG__HIGHEST_EDGE * job->rate) high = job->limit = VG__HIGHEST_EDGE * job->rate;
     vg_filter_kind kind = options->low == 0 ? VG_FILTER_LOWPASS
                           : high == 0       ? VG_FILTER_HIGHPASS
                                             : VG_FILTER_BANDPASS;
