@@ -94,9 +94,10 @@ static void add_head(const vg_check *check, vg_text *out)
         vg_text_add(out, "<p class=warn>Synthetic: made by a program, not recorded from a person.</p>");
     int64_t usable = vg_check_count(check, VG_VERDICT_GOOD) + vg_check_count(check, VG_VERDICT_UPSIDE_DOWN);
     vg_text_add(out,
-                "<p>%lld recordings, %.2f hours. <b class=good>%lld usable</b> (%.2f hours), <b "
+                "<p>%lld recording%s of one lead each, %.2f hours in all. <b class=good>%lld usable</b> "
+                "(%.2f hours), <b "
                 "class=bad>%lld not</b>, <b class=warn>%lld upside down</b>. ",
-                (long long)check->count, seconds / 3600, (long long)usable,
+                (long long)check->count, check->count == 1 ? "" : "s", seconds / 3600, (long long)usable,
                 vg_check_usable_seconds(check) / 3600, (long long)(check->count - usable),
                 (long long)vg_check_count(check, VG_VERDICT_UPSIDE_DOWN));
     int64_t left_out = 0;

@@ -85,7 +85,9 @@ static void print_totals(const vg_check *check, bool all, vg_text *text)
         const vg_store_info *info = vg_store_get_info(check->stores[check->line[i].store]);
         now = now || (check->line[i].measured_now && strcmp(info->filter, "none") != 0);
     }
-    vg_text_add(text, "recordings           %lld, %.2f h, of which %.2f h usable (quality from %g)\n",
+    vg_text_add(text,
+                "recordings           %lld of one lead each, %.2f h in all, of which %.2f h usable (quality "
+                "from %g)\n",
                 (long long)check->count, seconds / 3600, usable / 3600, check->min_quality);
     vg_text_add(text, "verdicts             ");
     static const char *const words[] = {

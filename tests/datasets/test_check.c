@@ -154,6 +154,7 @@ static void test_shown(void **unused)
     assert_non_null(strstr(told, "left out at import   2:\n  cut.dat"));
     assert_non_null(strstr(told, "?    cut short\n"));
     assert_non_null(strstr(told, "changed for 1 person between"));
+    assert_non_null(strstr(told, "12 of one lead each, 0.20 h in all, of which 0.10 h usable"));
     free(told);
     vg_check_print(check, 0, &text);
     assert_ok(vg_text_take(&text, &told));
