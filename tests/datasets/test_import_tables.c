@@ -230,6 +230,16 @@ static void test_labels(void **unused)
     vg_store_close(store);
     vg_import_report_free(&report);
     free(table);
+    /* A rating that nothing tells: nobody is to find out at training. */
+    options.labels = "";
+    options.rating = "mood:calm=0,tense=1";
+    store = import_and_open("csv", source, &options, out, &report);
+    assert_int_equal(report.warnings, 1);
+    assert_non_null(
+        strstr(report.warning[0], "mood has no value in any recording: no record tells a trial; --pattern"));
+    vg_store_close(store);
+    vg_import_report_free(&report);
+    options.rating = "";
     table = put("labels.csv", "mood;file\n1;s1.csv\n");
     options.labels = table;
     import_refuses("csv", source, &options, out, VG_ERR_CONFIG,

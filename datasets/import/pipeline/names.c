@@ -217,6 +217,11 @@ static vg_status note_ratings(vg__pipeline *pipeline)
         if (rating->numbered)
             vg__pipeline_warn(pipeline, "the rating %s was numbered in alphabetical order: %.900s",
                               rating->name, text);
+        if (rating->known == 0)
+            vg__pipeline_warn(pipeline, "the rating %s has no value in any recording: %s%s%s", rating->name,
+                              rating->column >= 0 ? "its cells in --labels are empty" : "no record tells a ",
+                              rating->field,
+                              rating->column >= 0 ? "" : "; --pattern can take it from file names");
         free(text);
         VG_TRY(status);
     }

@@ -366,13 +366,14 @@ static vg_status text_to_number(const vg__rating *rating, const char *text, doub
 vg_status vg__ratings_look_up(const vg__ratings *ratings, vg__fields *fields, double *values)
 {
     for (int i = 0; i < ratings->count; i++) {
-        const vg__rating *rating = &ratings->rating[i];
+        vg__rating *rating = &ratings->rating[i];
         const char *text = "";
         if (rating->column < 0)
             text = vg__fields_get(fields, rating->field);
         else if (fields->labels)
             text = fields->labels[rating->column];
         VG_TRY(text_to_number(rating, text, &values[i]));
+        rating->known += !isnan(values[i]);
     }
     return VG_OK;
 }

@@ -37,6 +37,7 @@ typedef struct vg__rating {
     double *number;             /* ... to what */
     int pairs;
     bool numbered; /* the texts were numbered by us, in alphabetical order */
+    int64_t known; /* leads that had a number, counted by vg__ratings_look_up() */
 } vg__rating;
 
 typedef struct vg__ratings {
