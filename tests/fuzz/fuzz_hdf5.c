@@ -9,7 +9,7 @@
 
 extern const vg__importer vg__importer_hdf5;
 
-enum { SIGNATURE = 8, WITH_CHECKSUMS = 2, MOST = 4096 };
+enum { SIGNATURE = 8, WITH_CHECKSUMS = 2, MOST = 4096, USER_BLOCK = 512 };
 
 typedef struct recipe {
     const uint8_t *at;
@@ -181,8 +181,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *end = memchr(data, '\n', size);
     if (!end) return 0;
     recipe r = {end + 1, size - (size_t)(end - data) - 1};
-    const bool whole = r.left > SIGNATURE && !memcmp(r.at, "\x89HDF\r\n\x1a\n", SIGNATURE);
-    if (whole && r.at[SIGNATURE] < WITH_CHECKSUMS) return 0;
+    /* MATLAB's block before it decides which dimension is what. */
+    const size_t start = r.left > USER_BLOCK && !memcmp(r.at, "MATLAB", 6) ? USER_BLOCK : 0;
+    const bool whole = r.left > start + SIGNATURE && !memcmp(r.at + start, "\x89HDF\r\n\x1a\n", SIGNATURE);
+    if (whole && r.at[start + SIGNATURE] < WITH_CHECKSUMS) return 0;
     for (size_t i = 0; whole && i + 4 <= r.left; i++)
         if (!memcmp(r.at + i, "GCOL", 4)) return 0;
     char *map = strndup((const char *)data, (size_t)(end - data));

@@ -77,6 +77,8 @@ def make_csv():
     yield "units", b"signal=2,time=1\n'Elapsed time','MLII'\n'hh:mm:ss.mmm','mV'\n'0:00.000',-0.145\n'0:00.004',-0.1\n"
     yield "plain", b"signal=1|2,rate=250,units=uV,scale=2,leads=I|II\n1 2\n3 4.5e1\n\n-1 0\n"
     yield "comma", b"rate=250,delimiter=semicolon\nEKG;t\n1,5;2\n\"2,5\";3\n"
+    yield "dates", b"\ntimestamp,lead_mV,V1\n2026-12-31T23:59:59.9Z,1,\n2027-01-01 00:00:00+0100,2,\n2027-01-01T01:00:00.1+01:00,3,,\n"
+    yield "suffix", b"\ntime_ms,ecg_uV\n0,1\n4,2\n8,2\n"
     yield "tab", b"time=t,time_units=ms,signal=x\n\xef\xbb\xbft\tx\n1\t2\n3\t4\n5\t6\n7\t8\n"
 
 
@@ -135,11 +137,11 @@ def make_hdf5():
     import h5py
     import numpy as np
 
-    def file(map, fill):
+    def file(map, fill, matlab=b""):
         out = io.BytesIO()
-        with h5py.File(out, "w", libver=("v110", "v110")) as f:
+        with h5py.File(out, "w", libver=("v110", "v110"), userblock_size=512 if matlab else 0) as f:
             fill(f)
-        return map + b"\n" + out.getvalue()
+        return map + b"\n" + matlab + out.getvalue()[len(matlab):]
 
     def ragged(f):
         f["ecg"] = np.arange(12, dtype="<i2")
@@ -153,7 +155,13 @@ def make_hdf5():
         f.create_dataset("tracings", data=np.arange(24, dtype="<f8").reshape(2, 4, 3), chunks=(1, 4, 3), compression="gzip", shuffle=True)
         f["exam_id"] = np.array([11, 12], "<u2")
 
+    def told(f):
+        f["val"], f["fs"], f["u"] = np.arange(18.0).reshape(3, 6), [[250.0]], np.array([[109], [86]], "<u2")
+        f["u"].attrs["MATLAB_class"] = np.bytes_("char")
+
     yield "ragged", file(b"", ragged)
+    yield "axes", file(b"axes=leads|samples,units=u", told)
+    yield "matlab", file(b"units=u", told, b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\0\2IM")
     yield "block", file(b"rate=400,records=exam_id", block)
     yield "flat", file(b"rate=1e3,signal=x,units=V", lambda f: f.create_dataset("x", data=np.zeros((2, 3), "i1")))
 

@@ -10,6 +10,7 @@
 #include "datasets/import/formats/mapping.h"
 #include "datasets/import/pipeline/pipeline.h"
 #include "datasets/import/formats/sheet.h"
+#include "datasets/import/formats/times.h"
 
 /* A file whose gaps are longer than this many times what it holds is refused, so that a few bytes cannot ask
  * for any amount of memory. */
@@ -217,50 +218,6 @@ static vg_status read_row(reading *r)
     return VG_OK;
 }
 
-static int by_value(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-/* The mean of the steps that are at most `longest`, of steps in rising order. */
-static double mean_step(const double *sorted, int64_t steps, double longest)
-{
-    double sum = 0;
-    int64_t used = 0;
-    for (; used < steps && sorted[used] <= longest; used++) sum += sorted[used];
-    return used > 0 ? sum / (double)used : 0;
-}
-
-/* The rate from the times, and which steps are gaps. Times may be rounded, so that steps differ: one is a gap
- * when it is 1.5 times as long as a sample and as nine tenths of the steps. A rate within a part in ten
- * thousand of a whole number of Hz is taken for that. */
-static vg_status find_rate(reading *r)
-{
-    const int64_t steps = r->rows - 1;
-    r->rate = r->map->given_rate;
-    if (r->time < 0 || (r->rate > 0 && steps < 1)) return VG_OK;
-    double *sorted = malloc((size_t)(r->rows + 1) * sizeof *sorted);
-    if (!sorted) return vg_fail(VG_ERR_MEMORY, "%s: no memory for its times", r->sheet.path);
-    for (int64_t i = 0; i < steps; i++) sorted[i] = r->times[i + 1] - r->times[i];
-    if (steps > 0) qsort(sorted, (size_t)steps, sizeof *sorted, by_value);
-    double median = steps > 0 ? sorted[steps / 2] : 0, usual = steps > 0 ? sorted[(steps - 1) * 9 / 10] : 0,
-           step = r->rate > 0 ? 1 / r->rate : mean_step(sorted, steps, 2.5 * median);
-    r->longest = 1.5 * fmax(step, usual);
-    if (!(r->rate > 0)) r->rate = 1 / mean_step(sorted, steps, r->longest);
-    free(sorted);
-    if (r->map->given_rate > 0) return VG_OK;
-    if (!(median > 0) || !isfinite(r->rate))
-        return vg_fail(
-            VG_ERR_FORMAT,
-            "%s: the times do not tell a sampling rate (%lld rows, half of them %g s apart or less); give "
-            "rate=... in the option map",
-            r->sheet.path, (long long)r->rows, median);
-    double whole = round(r->rate);
-    if (whole > 0 && fabs(r->rate / whole - 1) < 1e-4) r->rate = whole;
-    return VG_OK;
-}
-
 /* How many samples are missing before row i. */
 static double gap_before(const reading *r, int64_t i)
 {
@@ -327,7 +284,9 @@ static vg_status import_file(vg__pipeline *pipeline, reading *r, const char *pat
         if (!more) break;
         VG_TRY(read_row(r));
     }
-    VG_TRY(find_rate(r));
+    r->rate = r->map->given_rate;
+    if (r->time >= 0 && (r->rate == 0 || r->rows > 1))
+        VG_TRY(vg__times_rate(path, r->times, r->rows, &r->rate, &r->longest));
     VG_TRY(count_samples(r, &count));
     double *x = malloc((size_t)(count + 1) * sizeof *x);
     if (!x) return vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld samples", path, (long long)count);

@@ -43,6 +43,9 @@ VG_NODISCARD vg_status vg__sheet_find(const vg__sheet *sheet, const char *name, 
  * first line, but for empty cells. */
 VG_NODISCARD vg_status vg__sheet_next(vg__sheet *sheet, bool *more);
 
+/* Whether a text of the sheet is a number, and which; an empty one and the like are NaN. */
+bool vg__sheet_number(const vg__sheet *sheet, const char *text, double *value);
+
 /* The number in a cell of the row: NaN for an empty one, "NaN", "NA", "null" and "-". Where commas do not
  * separate cells, one stands for the decimal point too. VG_ERR_FORMAT tells line and column. */
 VG_NODISCARD vg_status vg__sheet_value(const vg__sheet *sheet, int column, double *value);
