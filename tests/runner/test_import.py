@@ -84,7 +84,7 @@ def gaps():
     load("gaps", expect=1, says=["no usable ECG: missing", "12 of 12 windows hold a missing sample, 0.04 %", "option bridge"])
     run("data", "check", "wfdb", "gaps", says=["missing", "12 of 12 windows"])
     load("gaps", "--bridge", "3", expect=1, says="12 of 12 windows")  # a sample lasts 4 ms
-    load("gaps", "--bridge", "4", says=["1 recordings", "12 gaps bridged"])
+    load("gaps", "--bridge", "4", says=["1 recording ", "12 gaps bridged"])
     assert "bridged: 12 gaps of up to 4 ms in 1 of 1 recordings (0.04 % of the samples) filled" in info(), info()
     assert b"straight lines: holes:I 12" in read("x.h5")
     # Longer ones stay gaps, and so do those at the ends; windows that are blanked say what was bridged.
@@ -96,7 +96,7 @@ def gaps():
         column[5000 + 9000:5000 + 9010] = [MISSING] * 10
     record("holes", {"I": 1}, seconds=120, change=more, folder="gaps")
     told = load("gaps", "--bridge", "4", says="11 gaps bridged")
-    assert "1 windows of 10 s blanked" in told, told
+    assert "1 window of 10 s blanked" in told, told
     load("gaps", "--bridge", "60", says=["12 gaps bridged", "warning: import option bridge"])
     # Every tenth sample: what is between is too short for a filter, so no beat is found; bridged, it is an ECG.
 
@@ -124,7 +124,7 @@ def counts():
     assert "6 of" not in told, told
     for name in ("a", "bb"):
         os.remove(f"count/{name}.hea")
-    load("count", expect=1, says="left out: 2 leads of 1 records, and 3 sources that gave no lead; the first:")
+    load("count", expect=1, says="left out (leads: 2, records: 1, sources without a lead: 3), the first:")
 
 
 def flags():
@@ -132,10 +132,10 @@ def flags():
     def flat(column):
         column[20 * RATE:30 * RATE] = [0] * (10 * RATE)
     record("flat", {"I": 1}, change=flat, folder="flags")
-    load("flags", says="1 windows of 10 s blanked")
+    load("flags", says="1 window of 10 s blanked")
     for words in (["--drop-bad=false"], ["--no-drop-bad"], ["--drop-bad", "false"], ["--no-drop_bad"]):
         load("flags", *words, says="0 windows of 10 s blanked")
-    load("flags", "--drop-bad", "true", "--no-flip", says="1 windows of 10 s blanked")
+    load("flags", "--drop-bad", "true", "--no-flip", says="1 window of 10 s blanked")
     load("flags", "--no-drop-bad=true", expect=2, says="takes no value")
     load("flags", "--no-rate", expect=2, says="no-rate")
     load("flags", "--units", "--strict", expect=2, says=["--units needs a value", "'--strict' looks like the next option"])
@@ -145,7 +145,7 @@ def flags():
     os.makedirs("flagged", exist_ok=True)
     with open("flagged/Subject00_1.edf", "wb") as file:
         file.write(edf(seconds=20))
-    run("data", "fetch", "eegmat", "--from", "flagged", "--no-drop-bad", says="1 recordings")
+    run("data", "fetch", "eegmat", "--from", "flagged", "--no-drop-bad", says="1 recording ")
 
 
 def here():
@@ -153,10 +153,10 @@ def here():
     os.makedirs("mine/set/below", exist_ok=True)
     with open("mine/set/Subject00_1.edf", "wb") as file:
         file.write(edf(seconds=20))
-    run("data", "fetch", "eegmat", "--from", ".", says="1 recordings", cwd="mine/set")
+    run("data", "fetch", "eegmat", "--from", ".", says="1 recording ", cwd="mine/set")
     assert os.listdir("mine") and os.path.exists("mine/set.h5"), os.listdir("mine")
     assert sorted(os.listdir("mine/set")) == ["Subject00_1.edf", "below"], os.listdir("mine/set")
-    run("data", "fetch", "eegmat", "--from", "below/..", "--overwrite", says="set.h5: 1 recordings", cwd="mine/set")
+    run("data", "fetch", "eegmat", "--from", "below/..", "--overwrite", says="set.h5: 1 recording ", cwd="mine/set")
     assert sorted(os.listdir("mine")) == ["set", "set.h5"], os.listdir("mine")
 
 

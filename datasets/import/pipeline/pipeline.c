@@ -231,12 +231,11 @@ static vg_status tell_nothing(const vg__pipeline *pipeline)
 {
     const vg_import_report *report = pipeline->report;
     if (report->excluded == 0) return vg_fail(VG_ERR_DATA, "nothing could be imported: no record was found");
-    return vg_fail(
-        VG_ERR_DATA,
-        "nothing could be imported; left out: %lld leads of %lld records, and %lld sources that gave no "
-        "lead; the first: %s",
-        (long long)report->records, (long long)pipeline->records.count, (long long)report->unread,
-        pipeline->first_reason);
+    return vg_fail(VG_ERR_DATA,
+                   "nothing could be imported; left out (leads: %lld, records: %lld, sources without a lead: "
+                   "%lld), the first: %s",
+                   (long long)report->records, (long long)pipeline->records.count, (long long)report->unread,
+                   pipeline->first_reason);
 }
 
 vg_status vg__pipeline_run(const vg__importer *importer, const char *const *sources, int count,

@@ -58,17 +58,24 @@ vg_status vg_data_take_option(vg_words *list)
     return VG_OK;
 }
 
+static const char *plural(int64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 /* A recording is one lead; leads recorded together are one record, and what gave no lead is neither. */
 static void print_report(const vg_import_report *report, const char *out)
 {
-    printf("%s: %" PRId64 " recordings (one a lead) of %" PRId64 " records, %.2f h; %" PRId64 " of %" PRId64
+    printf("%s: %" PRId64 " recording%s (one a lead) of %" PRId64 " record%s, %.2f h; %" PRId64 " of %" PRId64
            " leads left out, %" PRId64 " of %" PRId64 " records left out wholly; %" PRId64
-           " windows of 10 s blanked, %" PRId64 " gaps bridged, %" PRId64 " upside down\n",
-           out, report->recordings, report->trials_used, report->seconds / 3600,
-           report->excluded - report->unread, report->records, report->trials - report->trials_used,
-           report->trials, report->windows_dropped, report->bridged, report->upside_down);
+           " window%s of 10 s blanked, %" PRId64 " gap%s bridged, %" PRId64 " upside down\n",
+           out, report->recordings, plural(report->recordings), report->trials_used,
+           plural(report->trials_used), report->seconds / 3600, report->excluded - report->unread,
+           report->records, report->trials - report->trials_used, report->trials, report->windows_dropped,
+           plural(report->windows_dropped), report->bridged, plural(report->bridged), report->upside_down);
     if (report->unread)
-        printf("no lead was had from %" PRId64 " other files or parts of them\n", report->unread);
+        printf("no lead was had from %" PRId64 " other file%s or part%s of them\n", report->unread,
+               plural(report->unread), plural(report->unread));
     if (report->excluded) printf("'vagus data info %s' tells why\n", out);
 }
 
