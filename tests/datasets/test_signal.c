@@ -7,6 +7,7 @@
 
 #include "core/random.h"
 #include "datasets/signal/filter.h"
+#include "datasets/signal/leads.h"
 #include "datasets/signal/quality_own.h"
 #include "datasets/signal/resample.h"
 #include "datasets/signal/rpeaks.h"
@@ -323,6 +324,57 @@ static void test_filter_bits(void **state)
         }
 }
 
+static void test_leads(void **unused)
+{
+    (void)unused;
+    static const char *const down[] = {"V1",  "v1",  "aVR",     "AVR",    "avr",
+                                       "V3R", "v4r", "ECG aVR", "EKG V1", "Lead avr"};
+    static const char *const up[] = {"",       "I",   "V10",  "V",     "aVL", "-aVR",
+                                     "aVR-V1", "ECG", "ECG ", "ECG I", "V2"};
+    for (size_t i = 0; i < sizeof down / sizeof *down; i++)
+        if (!vg_lead_points_down(down[i])) fail_msg("%s points down", down[i]);
+    for (size_t i = 0; i < sizeof up / sizeof *up; i++)
+        if (vg_lead_points_down(up[i])) fail_msg("\"%s\" does not point down", up[i]);
+}
+
+/* Missing samples are the reason only where the beats would do, or where none are left to find. */
+static void test_perforated(void **unused)
+{
+    (void)unused;
+    char why[300];
+    vg_quality q = {.windows = 30,
+                    .bad = 30,
+                    .nan = 30,
+                    .nan_share = 0.0003,
+                    .beats = 300,
+                    .mean_bpm = 60,
+                    .match = 0.99,
+                    .agreement = 1,
+                    .kurtosis = 20,
+                    .index = 0,
+                    .qrs = 1,
+                    .polarity = 1};
+    assert_int_equal(vg_quality_judge(&q, 0.35, why, sizeof why), VG_VERDICT_MISSING);
+    assert_non_null(strstr(why, "30 of 30 windows hold a missing sample, 0.03 % of all samples"));
+    assert_non_null(strstr(why, "bridge"));
+    q.match = 0.3; /* poor beats, gaps or not */
+    assert_int_equal(vg_quality_judge(&q, 0.35, why, sizeof why), VG_VERDICT_NOISY);
+    q.match = 0.99;
+    q.nan = 10; /* few gaps: clipping is what made the others bad */
+    q.clipped = 30;
+    assert_int_equal(vg_quality_judge(&q, 0.35, why, sizeof why), VG_VERDICT_CLIPPED);
+    q.nan = 30;
+    q.clipped = 0;
+    q.beats = 0;
+    q.mean_bpm = NAN;
+    q.match = q.agreement = 0;
+    assert_int_equal(vg_quality_judge(&q, 0.35, why, sizeof why), VG_VERDICT_MISSING);
+    q.nan = 0;
+    assert_int_equal(vg_quality_judge(&q, 0.35, why, sizeof why), VG_VERDICT_NO_BEATS);
+    q.nan = 30; /* asked for everything, it is taken */
+    assert_int_equal(vg_quality_judge(&q, 0, why, sizeof why), VG_VERDICT_GOOD);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,7 +382,8 @@ int main(void)
         cmocka_unit_test(test_filter_gain),    cmocka_unit_test(test_filter_gaps),
         cmocka_unit_test(test_resample),       cmocka_unit_test(test_resample_gaps),
         cmocka_unit_test(test_peaks_and_rate), cmocka_unit_test(test_no_peaks),
-        cmocka_unit_test(test_quality),
+        cmocka_unit_test(test_quality),        cmocka_unit_test(test_leads),
+        cmocka_unit_test(test_perforated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
