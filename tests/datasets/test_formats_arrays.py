@@ -97,6 +97,11 @@ refused("hdf5", matlab("m.mat", ecg=x, fs=[250, 250]), "sampling rate", options=
 refused("mat", path, "version 7.3", "format hdf5")
 
 # ---- HDF5 of others.
+path = TEMP / "long.h5"
+with h5py.File(path, "w") as f:
+    f["ecg"], f["records"] = blocks["n3"], np.array([b"r" * 140 + b"1", b"r" * 140 + b"2"])
+got = imported("hdf5", path, 250, *rate)
+expect("two names too long for a subject are two people", len({row["subject"] for row in got}), 2)
 path = TEMP / "plain.h5"
 with h5py.File(path, "w") as f:
     f["ecg"], f["fs"], f["units"] = x.T, 250, "mV"

@@ -122,8 +122,11 @@ for format, keys in (("csv", 8), ("npy", 5), ("hdf5", 9), ("mat", 10)):
     expect(f"{format}: keys", len(known), keys)
     missing = [key for key in known if not re.search(rf"^  (\w+=, )*{key}=", said, re.M)]
     expect(f"{format}: keys without help", missing, [])
-    expect(f"{format}: examples", len(re.findall(rf"^  vagus data import {format} .*--out", said, re.M)), 1)
-    expect(f"{format}: wide lines", [line for line in said.split("\n") if len(line) > 110], [])
 general = subprocess.run([VAGUS, "data", "import", "--help"], stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
-expect("the general help lists all formats", [f for f in ("csv", "npy", "hdf5", "mat", "wfdb") if f"\n  {f} " not in general], [])
+formats = re.findall(r"^  (\w+) ", general.split("\noptions")[0].split("\nformats\n")[1], re.M)
+expect("formats", [f for f in ("csv", "npy", "hdf5", "mat", "wfdb", "edf", "amigos", "case") if f not in formats], [])
+for format in formats:
+    said = subprocess.run([VAGUS, "data", "import", format, "--help"], stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
+    expect(f"{format}: examples", len(re.findall(rf"^  vagus data import {format} .*--out", said, re.M)), 1)
+    expect(f"{format}: wide lines", [line for line in said.split("\n") if len(line) > 115], [])
 print("passed")

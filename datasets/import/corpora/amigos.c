@@ -217,5 +217,12 @@ const vg__importer vg__importer_amigos = {
         "Miranda-Correa JA, Abadi MK, Sebe N, Patras I. AMIGOS: A Dataset for Affect, Personality and Mood "
         "Research on Individuals and Groups. IEEE Trans. Affective Computing 12(2):479-493 (2021), "
         "doi 10.1109/TAFFC.2018.2884461",
+    /* clang-format off */
+    .help = "The option map says nothing here: the files are of known layout. The source is a folder or files; leads are\n"
+            "\"left arm\" (the first) and \"right arm\", trials 1 to 20 in the file's order. --units tells the unit if it is not\n"
+            "mV; --baseline=false cuts the 5 s before each video.\n"
+            "\n"
+            "  vagus data import amigos AMIGOS/ --out amigos.h5\n",
+    /* clang-format on */
     .import = import_amigos,
 };

@@ -210,5 +210,11 @@ const vg__importer vg__importer_ascertain = {
         "Subramanian R, Wache J, Abadi MK, Vieriu RL, Winkler S, Sebe N. ASCERTAIN: Emotion and Personality "
         "Recognition Using Commercial Sensors. IEEE Trans. Affective Computing 9(2):147-160 (2018), doi "
         "10.1109/TAFFC.2016.2625250",
+    /* clang-format off */
+    .help = "The option map says nothing here: the files are of known layout. The source is the data set's folder, or one in\n"
+            "it; the ratings are looked for in it and up to four folders above. --units tells the unit if it is not mV.\n"
+            "\n"
+            "  vagus data import ascertain ASCERTAIN_Raw/ECGData/ --out ascertain.h5\n",
+    /* clang-format on */
     .import = import_ascertain,
 };

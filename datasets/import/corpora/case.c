@@ -232,5 +232,11 @@ const vg__importer vg__importer_case = {
     .citation =
         "Sharma K, Castellini C, van den Broek EL, Albu-Schaeffer A, Schwenker F. A dataset of continuous "
         "affect annotations and physiological signals for emotion analysis. Scientific Data 6:196 (2019).",
+    /* clang-format off */
+    .help = "The option map says nothing here: the files are of known layout. The source is the folder data/interpolated, or\n"
+            "files of its folder physiological, beside which annotations must lie.\n"
+            "\n"
+            "  vagus data import case data/interpolated/ --out case.h5\n",
+    /* clang-format on */
     .import = import_case,
 };

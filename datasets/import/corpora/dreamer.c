@@ -179,5 +179,11 @@ const vg__importer vg__importer_dreamer = {
         "Katsigiannis S, Ramzan N. DREAMER: A Database for Emotion Recognition Through EEG and ECG Signals "
         "From Wireless Low-cost Off-the-Shelf Devices. IEEE J. Biomedical and Health Informatics "
         "22(1):98-107 (2018), doi 10.1109/JBHI.2017.2688239",
+    /* clang-format off */
+    .help = "The option map says nothing here: the file is of known layout. Leads are \"1\" and \"2\". --units says that the\n"
+            "numbers are of that unit and no counts; --baseline=false leaves out the minute before each film.\n"
+            "\n"
+            "  vagus data import dreamer DREAMER.mat --out dreamer.h5\n",
+    /* clang-format on */
     .import = import_dreamer,
 };

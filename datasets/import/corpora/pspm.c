@@ -151,5 +151,11 @@ const vg__importer vg__importer_pspm = {
     .name = "pspm",
     .reads = "PsPM: *_spike_*.mat, the channels of type ecg",
     .version = "1",
+    /* clang-format off */
+    .help = "The option map says nothing here: the channels of type ecg are taken. --pattern or --subjects tells who is who,\n"
+            "--units the unit where a file says \"unknown\".\n"
+            "\n"
+            "  vagus data import pspm PsPM/ --out pspm.h5 --pattern 'PsPM_spike_{subject}.mat'\n",
+    /* clang-format on */
     .import = import_pspm,
 };

@@ -145,13 +145,15 @@ static vg_status add_recording(vg__pipeline *pipeline, const source *s, int64_t 
 {
     const vg__hdf5_signal *signal = &s->signal;
     int64_t count = vg__hdf5_signal_length(signal, i);
-    char number[32], stem[128], owned[VG__FILE_LABEL + 256], place[4400];
+    char number[32], stem[128], owned[VG__FIELD_SIZE], place[4400];
     double *x = malloc((size_t)(count + 1) * sizeof *x), *start = x;
     if (!x) return vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld samples", s->path, (long long)count);
     vg__file_stem(s->path, stem, sizeof stem);
     snprintf(number, sizeof number, "%lld", (long long)i);
     const char *name = s->records ? s->records[i] : signal->many ? number : stem;
-    snprintf(owned, sizeof owned, "%s:%.200s", s->label, name);
+    /* Cut, two could become one. */
+    const bool fits = strlen(s->label) + 1 + strlen(name) < VG__FIELD_SIZE;
+    snprintf(owned, sizeof owned, "%s:%s", s->label, fits ? name : number);
     const char *record = s->records || !signal->many || s->alone ? name : owned;
     snprintf(place, sizeof place, signal->many ? "%s:%s" : "%s", s->path, name);
 
