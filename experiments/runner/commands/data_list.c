@@ -65,9 +65,10 @@ static void print_one(const vg_dataset *set)
         printf("  imported   not yet: no format of this program reads it as it is\n");
     for (int i = 0; i < VG_DATASET_OPTIONS && set->options[i].name; i++)
         printf("             --%s '%s'\n", set->options[i].name, set->options[i].value);
-    if (set->subjects_text || set->subjects_file)
-        printf("             --subjects, a table made from %s\n",
-               set->subjects_file ? set->subjects_file : "what is known about it");
+    if (set->subjects_file)
+        printf("             --subjects %s\n", set->subjects_file);
+    else if (set->subjects_text)
+        printf("             --subjects, a table made from what is known about it\n");
     if (set->base) {
         printf("  files      %s%s: %s\n", set->base, set->below, set->wanted);
         printf("             %s MB, checked against its %s\n", number(set, "size", set->megabytes, text),
