@@ -91,8 +91,8 @@ VG_API bool vg_import_option(int index, const char **name, const char **standard
 /* The formats by number: their name and what they read; NULL past the last. */
 VG_API const char *vg_import_format(int index, const char **reads);
 
-/* What the option `map` takes for a format, and an example, as lines to print; NULL where it has no say, or for
- * an unknown format. */
+/* What the option `map` takes for a format, and an example, as lines to print; NULL where it has no say, or
+ * for an unknown format. */
 VG_API const char *vg_importer_help(const char *format);
 
 /* What an import did; init by vg_import(), freed by vg_import_report_free(). */
