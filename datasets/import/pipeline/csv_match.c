@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/hash.h"
 #include "datasets/import/pipeline/csv_own.h"
 #include "datasets/import/pipeline/files.h"
 
@@ -155,15 +156,6 @@ static int64_t find_row(const vg__csv *csv, const char *record, const char *file
     return row;
 }
 
-static uint64_t hash_texts(const char *a, const char *b)
-{
-    uint64_t hash = 14695981039346656037u;
-    for (; *a; a++) hash = (hash ^ (unsigned char)*a) * 1099511628211u;
-    hash *= 1099511628211u;
-    for (; *b; b++) hash = (hash ^ (unsigned char)*b) * 1099511628211u;
-    return hash;
-}
-
 static void keep_first(char **first, const char *record, const char *file)
 {
     char text[400];
@@ -174,7 +166,8 @@ static void keep_first(char **first, const char *record, const char *file)
 
 int64_t vg__csv_match(const vg__csv *csv, const char *record, const char *file)
 {
-    const uint64_t hash = hash_texts(record, file);
+    const uint64_t hash =
+        vg_hash_add(vg_hash_add(VG_HASH_NOTHING, record, strlen(record) + 1), file, strlen(file));
     bool unclear = false;
     vg__csv_use *use = csv->use;
     if (use->records > 0 && hash == use->last) return use->last_row;

@@ -175,8 +175,9 @@ static vg_status check_raw(vg__pipeline *pipeline, const vg__raw *raw, vg__job *
     double seconds = (double)raw->count / raw->rate, scale = vg__millivolt_per(units);
     if (scale == 0)
         return refuse(pipeline, raw, subject, seconds,
-                      "unknown unit: \"%s\" of lead %s; the option units can tell it", units,
-                      raw->lead ? raw->lead : "?");
+                      *units ? "unknown unit: \"%s\"%s%s; the option units can tell it (V, mV, uV)"
+                             : "unknown unit:%s nothing tells that%s%s; the option units can (V, mV, uV)",
+                      units, raw->lead && *raw->lead ? " of " : "", raw->lead ? raw->lead : "");
     job->keep = vg__pipeline_keeps(pipeline, raw);
     bool too_short = raw->count == 0 || seconds < options->min_seconds;
     if (too_short && (raw->count == 0 || !job->keep))
