@@ -192,16 +192,9 @@ static vg_status leave_notes(vg__pipeline *pipeline)
 
 static vg_status import_amigos(vg__pipeline *pipeline, const char *const *sources, int count)
 {
-    vg_status status = VG_OK;
-    vg__files files = {0};
     amigos a = {.pipeline = pipeline};
-    VG_TRY_OUT(leave_notes(pipeline));
-    VG_TRY_OUT(vg__files_find(sources, count, ".mat", &files));
-    for (int64_t i = 0; i < files.count; i++)
-        VG_TRY_OUT(vg__mat_read_file(pipeline, files.path[i], read_file, &a));
-out:
-    vg__files_free(&files);
-    return status;
+    VG_TRY(leave_notes(pipeline));
+    return vg__mat_read_files(pipeline, sources, count, read_file, &a);
 }
 
 extern const vg__importer vg__importer_amigos;

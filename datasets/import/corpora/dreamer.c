@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "datasets/import/pipeline/files.h"
 #include "datasets/import/mat/files.h"
 
 static const char *const RATINGS[] = {"valence", "arousal", "dominance"};
@@ -153,16 +152,9 @@ static vg_status leave_notes(vg__pipeline *pipeline)
 
 static vg_status import_dreamer(vg__pipeline *pipeline, const char *const *sources, int count)
 {
-    vg_status status = VG_OK;
-    vg__files files = {0};
     dreamer d = {.pipeline = pipeline};
-    VG_TRY_OUT(leave_notes(pipeline));
-    VG_TRY_OUT(vg__files_find(sources, count, ".mat", &files));
-    for (int64_t i = 0; i < files.count; i++)
-        VG_TRY_OUT(vg__mat_read_file(pipeline, files.path[i], read_file, &d));
-out:
-    vg__files_free(&files);
-    return status;
+    VG_TRY(leave_notes(pipeline));
+    return vg__mat_read_files(pipeline, sources, count, read_file, &d);
 }
 
 extern const vg__importer vg__importer_dreamer;

@@ -217,16 +217,12 @@ static vg_status read_file(vg__pipeline *pipeline, void *context, const char *pa
 static vg_status import_mat(vg__pipeline *pipeline, const char *const *sources, int count)
 {
     vg_status status = VG_OK;
-    vg__files files = {0};
     source *s = calloc(1, sizeof *s);
     if (!s) return vg_fail(VG_ERR_MEMORY, "no memory to read MAT files");
     s->pipeline = pipeline;
     VG_TRY_OUT(read_map(vg__pipeline_options(pipeline)->map, &s->map));
-    VG_TRY_OUT(vg__files_find(sources, count, ".mat", &files));
-    for (int64_t i = 0; i < files.count; i++)
-        VG_TRY_OUT(vg__mat_read_file(pipeline, files.path[i], read_file, s));
+    status = vg__mat_read_files(pipeline, sources, count, read_file, s);
 out:
-    vg__files_free(&files);
     free(s);
     return status;
 }

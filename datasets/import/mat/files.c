@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datasets/import/pipeline/files.h"
+
 enum { PLACE = 4400 };
 
 vg_status vg__mat_read_file(vg__pipeline *pipeline, const char *path, vg__mat_reader read, void *context)
@@ -21,6 +23,19 @@ vg_status vg__mat_read_file(vg__pipeline *pipeline, const char *path, vg__mat_re
             "programs write wrong ones, but it can also mean damage",
             path, vg__mat_unsound(mat));
     vg__mat_close(mat);
+    return status;
+}
+
+vg_status vg__mat_read_files(vg__pipeline *pipeline, const char *const *sources, int count,
+                             vg__mat_reader read, void *context)
+{
+    vg_status status = VG_OK;
+    vg__files files = {0};
+    VG_TRY_OUT(vg__files_find(sources, count, ".mat", &files));
+    for (int64_t i = 0; i < files.count; i++)
+        VG_TRY_OUT(vg__mat_read_file(pipeline, files.path[i], read, context));
+out:
+    vg__files_free(&files);
     return status;
 }
 

@@ -11,6 +11,10 @@ typedef vg_status (*vg__mat_reader)(vg__pipeline *pipeline, void *context, const
 VG_NODISCARD vg_status vg__mat_read_file(vg__pipeline *pipeline, const char *path, vg__mat_reader read,
                                          void *context);
 
+/* The same for every file that the sources lead to. */
+VG_NODISCARD vg_status vg__mat_read_files(vg__pipeline *pipeline, const char *const *sources, int count,
+                                          vg__mat_reader read, void *context);
+
 /* One column of an array of numbers, from row `from`, as a recording; the rest of `raw` is the caller's. The
  * array must have the column. */
 VG_NODISCARD vg_status vg__mat_add_column(vg__pipeline *pipeline, const vg__mat_value *array, int64_t column,
