@@ -6,12 +6,6 @@ extern const vg__importer vg__importer_csv;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const uint8_t *end = memchr(data, '\n', size);
-    if (!end) return 0;
-    size_t length = (size_t)(end - data);
-    char *map = strndup((const char *)data, length);
-    FUZZ_CHECK(map);
-    fuzz_import(&vg__importer_csv, fuzz_file(0, end + 1, size - length - 1), map);
-    free(map);
+    fuzz_import_mapped(&vg__importer_csv, data, size);
     return 0;
 }

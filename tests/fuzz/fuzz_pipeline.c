@@ -92,3 +92,14 @@ void fuzz_import(const vg__importer *importer, const char *source, const char *m
     pipeline.options.units = "mV"; /* so that seeds need not tell it */
     (void)fuzz_good(importer->import(&pipeline, &source, 1));
 }
+
+void fuzz_import_mapped(const vg__importer *importer, const uint8_t *data, size_t size)
+{
+    const uint8_t *end = memchr(data, '\n', size);
+    if (!end) return;
+    const size_t length = (size_t)(end - data);
+    char *map = strndup((const char *)data, length);
+    FUZZ_CHECK(map);
+    fuzz_import(importer, fuzz_file(0, end + 1, size - length - 1), map);
+    free(map);
+}

@@ -8,4 +8,8 @@
 /* Runs the importer over one source. `map` is the option of that name. */
 void fuzz_import(const vg__importer *importer, const char *source, const char *map);
 
+/* The same for an input whose first line is the option and the rest the file; one without a first line is
+ * passed over. */
+void fuzz_import_mapped(const vg__importer *importer, const uint8_t *data, size_t size);
+
 #endif
