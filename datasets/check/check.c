@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "datasets/signal/leads.h"
+#include "datasets/signal/numbers.h"
 
 static const double GAP_FAR_DB = 12, GAP_ABOVE_DB = 6, SAME_UPPER_DB = 3;
 
@@ -143,17 +144,10 @@ static bool same_person(const place *a, const place *b)
            strcmp(a->line->subject, b->line->subject) == 0 && strcmp(a->line->lead, b->line->lead) == 0;
 }
 
-static int by_value(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
 static double median_upper(const place *places, int64_t n, double *work)
 {
     for (int64_t i = 0; i < n; i++) work[i] = places[i].line->quality.upper_db;
-    qsort(work, (size_t)n, sizeof *work, by_value);
-    return work[n / 2];
+    return vg__select(work, n, n / 2);
 }
 
 /* Looks at the widest gap among the n recordings of one person, which stand in the order of their level. */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datasets/signal/numbers.h"
+
 vg_status vg_label_rule_parse(const char *rating, const char *threshold, vg_label_rule *out)
 {
     *out = (vg_label_rule){.rating = rating};
@@ -60,12 +62,6 @@ vg_status vg_corpus_rated(const vg_corpus *corpus, const char *rating, int64_t *
                    rating);
 }
 
-static int by_value(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
 /* Mean or median of the rating over the training segments that have one. */
 static vg_status threshold_of(const vg_corpus *corpus, const vg_label_rule *rule, int column,
                               const int64_t *train, int64_t train_count, double *out)
@@ -79,8 +75,7 @@ static vg_status threshold_of(const vg_corpus *corpus, const vg_label_rule *rule
         if (!isnan(value)) values[n++] = value;
     }
     if (n && rule->threshold == VG_THRESHOLD_MEDIAN) {
-        qsort(values, (size_t)n, sizeof *values, by_value);
-        *out = n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+        *out = vg__median(values, n);
     } else if (n) {
         for (int64_t i = 0; i < n; i++) sum += values[i];
         *out = sum / (double)n;

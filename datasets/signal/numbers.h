@@ -1,6 +1,6 @@
 /* Sums, extremes and medians of long rows of numbers. Sums run in LANES interleaved parts that are added at
  * the end, so that a processor may take several samples at once; the parts are the same on every processor,
- * and so are the bits. Internal to signal/. */
+ * and so are the bits. Internal to datasets/. */
 #ifndef VAGUS_DATASETS_SIGNAL_NUMBERS_H
 #define VAGUS_DATASETS_SIGNAL_NUMBERS_H
 
