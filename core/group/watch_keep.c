@@ -310,7 +310,8 @@ void *vg__watch_keep(void *argument)
     pthread_mutex_lock(&watch->lock);
     if (end - first + 1 > 64) all = malloc((size_t)(end - first + 1) * sizeof *all);
     if (!all) vg__watch_break(watch, VG_ERR_MEMORY, "no memory to watch %d ranks", watch->size);
-    double next = vg__wire_now(), last = next;
+    /* Counted from when the ranks had met: the process may have been stopped before this thread began. */
+    double next = watch->links[watch->rank].heard, last = next;
     while (all && !(watch->closing && (all_gone(watch) || vg__wire_now() >= watch->close_by))) {
         for (int rank = first; rank < end; rank++) {
             vg__link *link = &watch->links[rank];

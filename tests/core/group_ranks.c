@@ -1,9 +1,12 @@
 #include "tests/core/group_ranks.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -15,6 +18,8 @@ enum { MOST = 16 };
 
 static pid_t children[MOST];
 static int child_count;
+static atomic_int *board; /* calls of ranks_meet() by all `board_size` ranks, in memory that they share */
+static int board_size, board_calls; /* of them by this rank */
 
 void ranks_fail(const char *claim, const char *file, int line)
 {
@@ -42,6 +47,29 @@ double ranks_patience(void)
 {
     const char *sanitized = getenv("VAGUS_SANITIZED");
     return sanitized && *sanitized ? 10 : 1;
+}
+
+/* A board for `size` ranks, which this process shares with those it forks or with whoever has the file. */
+static void make_board(int size, const char *file)
+{
+    int descriptor = -1;
+    if (file) CLAIM((descriptor = open(file, O_RDWR)) >= 0);
+    if (board) munmap(board, sizeof *board);
+    board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | (file ? 0 : MAP_ANONYMOUS),
+                 descriptor, 0);
+    CLAIM(board != MAP_FAILED);
+    if (file) close(descriptor);
+    board_size = size;
+    board_calls = 0;
+}
+
+void ranks_meet(void)
+{
+    if (!board) return; /* alone */
+    atomic_fetch_add(board, 1);
+    board_calls++;
+    while (atomic_load(board) < board_calls * board_size)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
 /* Whatever happens to the test, no process stays. */
@@ -81,6 +109,7 @@ int ranks_be_of_mpirun(const char *transport, double timeout, ranks_body body)
     CLAIM(vg_place_find(&place) == VG_OK);
     snprintf(number, sizeof number, "%d", place.rank);
     setenv("TEST_RANK", number, 1);
+    if (getenv("TEST_BOARD")) make_board(place.size, getenv("TEST_BOARD"));
     const vg_group_options options = {
         .transport = wish ? wish : "auto", .timeout = timeout, .start_timeout = timeout};
     if (vg_group_open(&place, &options, &group) != VG_OK) {
@@ -102,6 +131,7 @@ void ranks_run(int size, ranks_body body, const ranks_options *options)
     registered = true;
     if (!options) options = &none;
     assert_true(size <= MOST);
+    make_board(size, NULL);
     vg_place place = {
         .starter = VG_STARTER_LAUNCH, .size = size, .local_size = size, .ports = 1, .listener = -1};
     snprintf(place.master, sizeof place.master, "127.0.0.1");

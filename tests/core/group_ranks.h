@@ -34,6 +34,11 @@ void ranks_run(int size, ranks_body body, const ranks_options *options);
  * or `auto` takes, which must be `transport`, and says so at rank 0. Returns what main() does. */
 int ranks_be_of_mpirun(const char *transport, double timeout, ranks_body body);
 
+/* Comes back when every rank of the run has called it as often as this one: outside the group, for a rank may
+ * be past a collective that another is still in, and what it does next would reach the other there. Ranks of
+ * mpirun meet in the file TEST_BOARD, of zeros. */
+void ranks_meet(void);
+
 /* Factor for time limits: 1, or more under sanitizers. */
 double ranks_patience(void);
 double ranks_now(void);

@@ -287,16 +287,12 @@ static vg_status beside(vg_group *group, const vg_place *place)
     CLAIM(a);
     double sums[1] = {0};
     CLAIM(vg_group_sum(group, "together", sums, 1) == VG_OK);
-    if (place->rank == 1) usleep(600000);
-    const double called = ranks_now();
+    if (place->rank == 1) ranks_meet(); /* it comes when the others have queued theirs */
     a[0] = 1;
     CLAIM(vg_group_all_reduce(group, "beside", a, N, VG_F32) == VG_OK);
-    const double queued = ranks_now();
+    if (place->rank != 1) ranks_meet();
     CLAIM(vg_group_join(group) == VG_OK);
-    const double joined = ranks_now();
     CLAIM(a[0] == (float)place->size && a[1] == 0);
-    CLAIM(queued - called < 0.2 * ranks_patience());
-    if (place->size > 1 && place->rank != 1) CLAIM(joined - queued > 0.2);
     free(a);
     return VG_OK;
 }

@@ -19,7 +19,8 @@ status=0
 run() {
     local name="$1" seconds="$2" ranks="$3"
     shift 3
-    timeout -k 5 "$seconds" mpirun -np "$ranks" "$@" >"$work/$name" 2>&1
+    head -c 64 /dev/zero >"$work/$name.board" # where the ranks of the test meet
+    TEST_BOARD="$work/$name.board" timeout -k 5 "$seconds" mpirun -np "$ranks" "$@" >"$work/$name" 2>&1
     code=$?
 }
 wrong() {
