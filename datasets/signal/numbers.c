@@ -1,10 +1,12 @@
 #include "datasets/signal/numbers.h"
 
-#include <float.h>
 #include <math.h>
 #include <stddef.h>
 
-enum { LANES = 8 };
+#include "datasets/signal/lanes.h"
+
+/* Sums run in so many interleaved parts, PARTS vectors of LANES. */
+enum { ROW = 8, PARTS = ROW / LANES };
 
 static void widen(double v, double *low, double *high)
 {
@@ -12,30 +14,50 @@ static void widen(double v, double *low, double *high)
     if (v > *high) *high = v;
 }
 
+/* Takes the lower of both in each lane, and the higher. Vectors go by pointer: how they go by value depends
+ * on the processor, and gcc refuses that. */
+static inline void widen_lanes(const lanes *below, const lanes *above, lanes *lows, lanes *highs)
+{
+    const lane_numbers lower = *below<*lows, higher = *above> * highs;
+    *lows = (lanes)(((lane_numbers)*below & lower) | ((lane_numbers)*lows & ~lower));
+    *highs = (lanes)(((lane_numbers)*above & higher) | ((lane_numbers)*highs & ~higher));
+}
+
 bool vg__range(const double *x, int64_t n, double *low, double *high)
 {
-    double lows[LANES], highs[LANES];
-    int64_t bad[LANES] = {0}, any = 0, i = 0;
-    *low = INFINITY;
-    *high = -INFINITY;
-    for (int k = 0; k < LANES; k++) {
-        lows[k] = INFINITY;
-        highs[k] = -INFINITY;
+    enum { AT_ONCE = 4 }; /* which need not wait for each other */
+    const lanes zero = {0};
+    lanes lows[AT_ONCE], highs[AT_ONCE], gap[AT_ONCE];
+    bool finite = true;
+    int64_t i = 0;
+    for (int u = 0; u < AT_ONCE; u++) {
+        lows[u] = zero + INFINITY;
+        highs[u] = zero - INFINITY;
+        gap[u] = zero;
     }
-    for (; i + LANES <= n; i += LANES) {
-        for (int k = 0; k < LANES; k++) {
-            const double v = x[i + k];
-            bad[k] |= !(fabs(v) <= DBL_MAX);
-            lows[k] = v < lows[k] ? v : lows[k];
-            highs[k] = v > highs[k] ? v : highs[k];
+    for (; i + AT_ONCE * LANES <= n; i += AT_ONCE * LANES) {
+        for (int u = 0; u < AT_ONCE; u++) {
+            const lanes v = *(const lanes_at *)(x + i + u * LANES);
+            widen_lanes(&v, &v, &lows[u], &highs[u]);
+            gap[u] += v - v; /* 0 as long as all are finite */
         }
     }
-    for (int k = 0; k < LANES; k++) any |= bad[k];
-    for (int k = 0; !any && k < LANES; k++) {
-        if (lows[k] < *low) *low = lows[k];
-        if (highs[k] > *high) *high = highs[k];
+    for (; i + LANES <= n; i += LANES) {
+        const lanes v = *(const lanes_at *)(x + i);
+        widen_lanes(&v, &v, &lows[0], &highs[0]);
+        gap[0] += v - v;
     }
-    bool finite = !any;
+    for (int u = 1; u < AT_ONCE; u++) {
+        widen_lanes(&lows[u], &highs[u], &lows[0], &highs[0]);
+        gap[0] += gap[u];
+    }
+    *low = INFINITY;
+    *high = -INFINITY;
+    for (int k = 0; k < LANES; k++) finite = finite && gap[0][k] == 0;
+    for (int k = 0; finite && k < LANES; k++) {
+        if (lows[0][k] < *low) *low = lows[0][k];
+        if (highs[0][k] > *high) *high = highs[0][k];
+    }
     for (i = finite ? i : 0; i < n; i++) { /* the rest, or everything with a look at each */
         if (isfinite(x[i]))
             widen(x[i], low, high);
@@ -45,63 +67,67 @@ bool vg__range(const double *x, int64_t n, double *low, double *high)
     return finite;
 }
 
-/* Numbers in a row wherever they begin. */
-typedef double lanes __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
-
-typedef int64_t lane_flags __attribute__((vector_size(LANES * sizeof(int64_t)), aligned(sizeof(double))));
-
-static double add_up(lanes parts, const double *rest, int64_t n)
+/* The parts' sum; the n < ROW numbers that fill no row any more are added to theirs first. */
+static double add_up(const lanes parts[PARTS], const double *rest, int64_t n)
 {
     double sum = 0;
-    for (int64_t i = 0; i < n; i++) parts[i] += rest[i];
-    for (int k = 0; k < LANES; k++) sum += parts[k];
+    for (int k = 0; k < ROW; k++) sum += parts[k / LANES][k % LANES] + (k < n ? rest[k] : 0);
     return sum;
 }
 
 double vg__sum(const double *x, int64_t n)
 {
-    lanes parts = {0};
+    lanes parts[PARTS] = {0};
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES) parts += *(const lanes *)(x + i);
+    for (; i + ROW <= n; i += ROW)
+        for (int p = 0; p < PARTS; p++) parts[p] += *(const lanes_at *)(x + i + p * LANES);
     return add_up(parts, x + i, n - i);
 }
 
 double vg__dot(const double *x, const double *y, int64_t n)
 {
-    lanes parts = {0};
-    double rest[LANES];
+    lanes parts[PARTS] = {0};
+    double rest[ROW];
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES) parts += *(const lanes *)(x + i) * *(const lanes *)(y + i);
+    for (; i + ROW <= n; i += ROW)
+        for (int p = 0; p < PARTS; p++)
+            parts[p] += *(const lanes_at *)(x + i + p * LANES) * *(const lanes_at *)(y + i + p * LANES);
     for (int64_t k = i; k < n; k++) rest[k - i] = x[k] * y[k];
     return add_up(parts, rest, n - i);
 }
 
 /* LANES samples from i on, and 1 for each that counts: it is finite and lies before n. Else both are 0. */
-static inline lanes take(const double *x, int64_t i, int64_t n, lanes *counts)
+static inline void take(const double *x, int64_t i, int64_t n, lanes *values, lanes *counts)
 {
     const lanes zero = {0}, one = zero + 1;
     lanes v = {0};
     if (i + LANES <= n)
-        v = *(const lanes *)(x + i);
+        v = *(const lanes_at *)(x + i);
     else
         for (int k = 0; k < LANES; k++) v[k] = i + k < n ? x[i + k] : NAN;
-    const lane_flags finite = v - v == zero;
-    *counts = (lanes)((lane_flags)one & finite);
-    return (lanes)((lane_flags)v & finite);
+    const lane_numbers finite = v - v == zero;
+    *counts = (lanes)((lane_numbers)one & finite);
+    *values = (lanes)((lane_numbers)v & finite);
 }
 
 int64_t vg__moments(const double *x, int64_t n, double *second, double *fourth)
 {
-    lanes sum = {0}, used = {0}, squares = {0}, fourths = {0}, counts;
-    for (int64_t i = 0; i < n; i += LANES) {
-        sum += take(x, i, n, &counts);
-        used += counts;
+    lanes sum[PARTS] = {0}, used[PARTS] = {0}, squares[PARTS] = {0}, fourths[PARTS] = {0}, v, counts;
+    for (int64_t i = 0; i < n; i += ROW) {
+        for (int p = 0; p < PARTS; p++) {
+            take(x, i + p * LANES, n, &v, &counts);
+            sum[p] += v;
+            used[p] += counts;
+        }
     }
     const double count = add_up(used, NULL, 0), mean = count > 0 ? add_up(sum, NULL, 0) / count : 0;
-    for (int64_t i = 0; i < n; i += LANES) {
-        const lanes v = take(x, i, n, &counts), step = v - mean * counts, square = step * step;
-        squares += square;
-        fourths += square * square;
+    for (int64_t i = 0; i < n; i += ROW) {
+        for (int p = 0; p < PARTS; p++) {
+            take(x, i + p * LANES, n, &v, &counts);
+            const lanes step = v - mean * counts, square = step * step;
+            squares[p] += square;
+            fourths[p] += square * square;
+        }
     }
     *second = add_up(squares, NULL, 0);
     *fourth = add_up(fourths, NULL, 0);
