@@ -1,86 +1,21 @@
 /* Filters over signals. A cascade of sections is a chain: a section waits for the one before it, and one
- * sample at a time a processor mostly waits too. So lane i of a vector holds section i and works one sample
- * behind lane i - 1: in one step every section takes the sample that its neighbour made in the step before.
- * What is left to wait for is a section's own last result, and while one filter waits for that another can
- * work: hence several filters over one signal in one go. Each section computes what it would alone, in the
- * same order, so the result has the same bits. */
+ * sample at a time a processor mostly waits too. So lane i of a vector holds section i and works BEHIND
+ * samples behind lane i - 1, whose result it takes from an earlier step. What is left to wait for is a
+ * section's own last result, and while one filter waits for that another can work: hence several filters over
+ * one signal in one go. Each section computes what it would alone, in the same order, so the result has the
+ * same bits. */
 #include <float.h>
 #include <math.h>
 #include <stdbool.h>
 
-#include "datasets/signal/filter.h"
+#include "datasets/signal/filter_layout.h"
 
-/* In a step lane 0 of a group takes what comes in and the others what their neighbour made; with two filters
- * in the group (HALVES) the middle lane takes what comes in too. As __builtin_shuffle() counts: the group's
- * lanes, then those of what comes in. */
-#ifdef __AVX2__
-enum { LANES = 4 };
-#define ALONG                                                                                                \
-    {                                                                                                        \
-        LANES, 0, 1, 2                                                                                       \
-    }
-#define HALVES                                                                                               \
-    {                                                                                                        \
-        LANES, 0, LANES + 2, 2                                                                               \
-    }
-#else
-enum { LANES = 2 };
-#define ALONG                                                                                                \
-    {                                                                                                        \
-        LANES, 0                                                                                             \
-    }
-#define HALVES ALONG /* halves are too small to share */
-#endif
 enum {
-    HALF = LANES / 2 > 1 ? LANES / 2 : 0, /* 0: halves are too small to share */
-    LONGEST_PAD = 3 * (2 * VG_FILTER_MAX_ORDER + 1),
-    MOST_GROUPS = VG_FILTER_MOST_AT_ONCE * ((VG_FILTER_MAX_ORDER + LANES - 1) / LANES)
+    /* With 1 a lane would wait for its neighbour's result too, on its way from lane to lane, which takes a
+     * third longer (an AMD EPYC of 2024, gcc 12). */
+    BEHIND = 2,
+    LONGEST_PAD = 3 * (2 * VG_FILTER_MAX_ORDER + 1)
 };
-
-typedef double lanes __attribute__((vector_size(LANES * sizeof(double))));
-typedef int64_t lane_numbers __attribute__((vector_size(LANES * sizeof(int64_t))));
-
-/* Sections side by side. */
-typedef struct group {
-    lanes b0, b1, b2, a1, a2, s0, s1, out;
-} group;
-
-/* Which lanes, counted through all groups, the filters take: first to last. Lane 0 of a group takes the
- * signal where its bit in `starts` is set, else what the group before it made; lane HALF takes the signal
- * where its bit in `halves` is set: two short filters share the group. */
-typedef struct layout {
-    int groups, chains;
-    uint64_t starts, halves;
-    int first[VG_FILTER_MOST_AT_ONCE], last[VG_FILTER_MOST_AT_ONCE];
-} layout;
-
-/* What is worth code of its own, by the last lanes of the filters: the two of two sections that the quality
- * measures need, alone and before a band-pass of up to 2, 4, 8, 12 or 16 sections; and such filters alone.
- * X(name, chains, last lanes) */
-#define LAYOUTS(X)                                                                                           \
-    X(PAIR_AND_8, 3, 1, 3, 11)                                                                               \
-    X(PAIR_AND_4, 3, 1, 3, 7)                                                                                \
-    X(PAIR_AND_2, 3, 1, 3, 5)                                                                                \
-    X(PAIR_AND_12, 3, 1, 3, 15)                                                                              \
-    X(PAIR_AND_16, 3, 1, 3, 19)                                                                              \
-    X(PAIR, 2, 1, 3, 3)                                                                                      \
-    X(ONLY_2, 1, 1, 1, 1)                                                                                    \
-    X(ONLY_4, 1, 3, 3, 3)                                                                                    \
-    X(ONLY_8, 1, 7, 7, 7)                                                                                    \
-    X(ONLY_12, 1, 11, 11, 11)                                                                                \
-    X(ONLY_16, 1, 15, 15, 15)
-
-/* The bit of the group in which a filter begins at lane `at` if it follows the lane `last`. */
-#define BEGINS(last, at)            (((last) + 1) % LANES == (at) ? (uint64_t)1 << (((last) + 1) / LANES) : 0)
-#define FOLLOWING(chains, a, b, at) (((chains) > 1 ? BEGINS(a, at) : 0) | ((chains) > 2 ? BEGINS(b, at) : 0))
-#define MAKE_LAYOUT(name, chains_, a, b, c)                                                                  \
-    static const layout name = {.groups = (c) / LANES + 1,                                                   \
-                                .chains = (chains_),                                                         \
-                                .starts = 1 | FOLLOWING(chains_, a, b, 0),                                   \
-                                .halves = HALF ? FOLLOWING(chains_, a, b, HALF) : 0,                         \
-                                .first = {0, (chains_) > 1 ? (a) + 1 : 0, (chains_) > 2 ? (b) + 1 : 0},      \
-                                .last = {a, (chains_) > 1 ? (b) : 0, (chains_) > 2 ? (c) : 0}};
-LAYOUTS(MAKE_LAYOUT)
 
 /* A filter over a run of n samples. In its lanes sections that pass on what they get come first, so that it
  * ends with a group, or with the first half of one. */
@@ -124,7 +59,7 @@ static void steady_state(const vg_filter *filter, double state[][2])
 static int place_chain(layout *l, int sections)
 {
     const bool half = sections <= HALF;
-    const int size = half ? HALF : (sections + LANES - 1) / LANES * LANES;
+    const int size = LANES_OF(sections);
     const bool beside = half && l->chains > 0 && l->last[l->chains - 1] % LANES == HALF - 1;
     const int first = l->groups * LANES - (beside ? HALF : 0), last = first + size - 1;
     if (beside)
@@ -145,7 +80,7 @@ static void add_chain(bank *b, const vg_filter *filter, double *out)
     chain *c = &b->chain[f];
     c->filter = filter;
     c->pad = vg_filter_padding(filter);
-    c->lag = size - 1;
+    c->lag = BEHIND * (size - 1);
     c->out = out;
     steady_state(filter, c->steady);
     for (int k = before; k < b->layout.groups; k++) b->group[k] = (group){0};
@@ -173,8 +108,10 @@ ALWAYS_INLINE void step_groups(group *all, const layout *l, const double *value)
         const bool two = l->halves >> k & 1;
         lanes in = {l->starts >> k & 1 ? value[k * LANES] : carried};
         if (two) in[HALF] = value[k * LANES + HALF];
-        const lanes x = two ? __builtin_shuffle(g->out, in, halves) : __builtin_shuffle(g->out, in, along);
-        carried = g->out[LANES - 1];
+        const lanes x =
+            two ? __builtin_shuffle(g->older, in, halves) : __builtin_shuffle(g->older, in, along);
+        carried = g->older[LANES - 1];
+        g->older = g->out;
         g->out = g->b0 * x + g->s0;
         g->s0 = (g->b1 * x + g->s1) - g->a1 * g->out;
         g->s1 = g->b2 * x - g->a2 * g->out;
@@ -196,9 +133,10 @@ static double sample_at(const bank *b, const pass *p, int f, int64_t i)
 static void begin_lane(bank *b, const pass *p, int f, int64_t i)
 {
     const chain *c = &b->chain[f];
-    const int64_t number = i + c->pad, section = number - (c->lag + 1 - c->filter->sections);
-    if (number < 0 || number > c->lag) return;
+    const int64_t step = i + c->pad, number = step / BEHIND;
+    if (step < 0 || step > c->lag || step % BEHIND) return;
     const int64_t lane = b->layout.first[f] + number;
+    const int64_t section = lane - (b->layout.last[f] + 1 - c->filter->sections);
     const double first = p->before[f][c->pad - 1];
     group *g = &b->group[lane / LANES];
     g->s0[lane % LANES] = section < 0 ? 0 : c->steady[section][0] * first;
