@@ -16,7 +16,7 @@ need_slurm()
 private_machine(root=True)
 
 SCRIPT = os.path.abspath(os.environ["VAGUS_SOURCE"] + "/docker/cluster/slurm.sbatch")
-RUN = ["pretrain", "tiny.yaml", f"train.epochs={3 if SANITIZED else 5}", "checkpoint.every_steps=10", "threads=1",
+RUN = ["pretrain", "tiny.yaml", f"train.epochs={3 if SANITIZED else 20}", "checkpoint.every_steps=10", "threads=1",
        "parallel.timeout=30"]
 
 
@@ -76,9 +76,11 @@ def ended(slurm, job, restarts):
 
 
 def queued_again(slurm):
-    """All at once, for a job that is queued again waits some seconds."""
-    jobs = {name: batch(slurm, *RUN, "output_dir=runs/" + name) for name in ("signalled", "taken", "lost-in-batch")}
-    for name, job in jobs.items():
+    """One is disturbed after the other, each as soon as it trains; their second starts, for which Slurm waits some seconds,
+    come together."""
+    jobs = {}
+    for name in ("signalled", "taken", "lost-in-batch"):
+        jobs[name] = job = batch(slurm, *RUN, "output_dir=runs/" + name)
         slurm.wait(lambda: steps("runs/" + name) >= 15, "steps of " + name)
         if name == "signalled":  # as --signal does near the end of the time
             subprocess.run(["scancel", "--signal=TERM", job], check=True)

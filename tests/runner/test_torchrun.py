@@ -14,7 +14,7 @@ from ranks import run_ranks, same_bits
 if importlib.util.find_spec("torch") is None:
     skip("no PyTorch (docker/install-packages.sh test)")
 
-RUN = ["pretrain", "tiny.yaml", f"train.epochs={3 if SANITIZED else 5}", "checkpoint.every_steps=10", "threads=1",
+RUN = ["pretrain", "tiny.yaml", f"train.epochs={3 if SANITIZED else 20}", "checkpoint.every_steps=10", "threads=1",
        "parallel.timeout=30"]
 
 

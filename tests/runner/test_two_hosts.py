@@ -18,7 +18,7 @@ private_machine(root=False)
 
 SLOW = 4 if SANITIZED else 1
 TIMEOUT = 4 * SLOW
-RUN = ["pretrain", "tiny.yaml", f"train.epochs={3 if SANITIZED else 5}", "checkpoint.every_steps=10", "threads=1",
+RUN = ["pretrain", "tiny.yaml", f"train.epochs={3 if SANITIZED else 20}", "checkpoint.every_steps=10", "threads=1",
        f"parallel.timeout={TIMEOUT}", f"parallel.start_timeout={30 * SLOW}"]
 MASTER = "10.97.3.1:29400"
 
