@@ -8,12 +8,6 @@
 /* Sums run in so many interleaved parts, PARTS vectors of LANES. */
 enum { ROW = 8, PARTS = ROW / LANES };
 
-static void widen(double v, double *low, double *high)
-{
-    if (v < *low) *low = v;
-    if (v > *high) *high = v;
-}
-
 /* Takes the lower of both in each lane, and the higher. Vectors go by pointer: how they go by value depends
  * on the processor, and gcc refuses that. */
 static inline void widen_lanes(const lanes *below, const lanes *above, lanes *lows, lanes *highs)
@@ -23,47 +17,57 @@ static inline void widen_lanes(const lanes *below, const lanes *above, lanes *lo
     *highs = (lanes)(((lane_numbers)*above & higher) | ((lane_numbers)*highs & ~higher));
 }
 
-bool vg__range(const double *x, int64_t n, double *low, double *high)
+/* Widens low and high by rows of x; returns how many samples they are. *gap stays 0 as long as all are
+ * finite.
+ */
+static int64_t widen_by_rows(const double *x, int64_t n, double *low, double *high, double *gap)
 {
     enum { AT_ONCE = 4 }; /* which need not wait for each other */
     const lanes zero = {0};
-    lanes lows[AT_ONCE], highs[AT_ONCE], gap[AT_ONCE];
-    bool finite = true;
+    lanes lows[AT_ONCE], highs[AT_ONCE], gaps[AT_ONCE];
     int64_t i = 0;
     for (int u = 0; u < AT_ONCE; u++) {
         lows[u] = zero + INFINITY;
         highs[u] = zero - INFINITY;
-        gap[u] = zero;
+        gaps[u] = zero;
     }
     for (; i + AT_ONCE * LANES <= n; i += AT_ONCE * LANES) {
         for (int u = 0; u < AT_ONCE; u++) {
             const lanes v = *(const lanes_at *)(x + i + u * LANES);
             widen_lanes(&v, &v, &lows[u], &highs[u]);
-            gap[u] += v - v; /* 0 as long as all are finite */
+            gaps[u] += v - v;
         }
-    }
-    for (; i + LANES <= n; i += LANES) {
-        const lanes v = *(const lanes_at *)(x + i);
-        widen_lanes(&v, &v, &lows[0], &highs[0]);
-        gap[0] += v - v;
     }
     for (int u = 1; u < AT_ONCE; u++) {
         widen_lanes(&lows[u], &highs[u], &lows[0], &highs[0]);
-        gap[0] += gap[u];
+        gaps[0] += gaps[u];
     }
-    *low = INFINITY;
-    *high = -INFINITY;
-    for (int k = 0; k < LANES; k++) finite = finite && gap[0][k] == 0;
-    for (int k = 0; finite && k < LANES; k++) {
-        if (lows[0][k] < *low) *low = lows[0][k];
-        if (highs[0][k] > *high) *high = highs[0][k];
+    for (int k = 0; k < LANES; k++) {
+        *low = lows[0][k] < *low ? lows[0][k] : *low;
+        *high = highs[0][k] > *high ? highs[0][k] : *high;
+        *gap += gaps[0][k];
     }
-    for (i = finite ? i : 0; i < n; i++) { /* the rest, or everything with a look at each */
-        if (isfinite(x[i]))
-            widen(x[i], low, high);
-        else
-            finite = false;
+    return i;
+}
+
+bool vg__range(const double *x, int64_t n, double *low, double *high)
+{
+    enum { SHORT = 128 }; /* sooner done one by one */
+    double lowest = INFINITY, highest = -INFINITY, gap = 0;
+    for (int64_t i = n < SHORT ? 0 : widen_by_rows(x, n, &lowest, &highest, &gap); i < n; i++) {
+        lowest = x[i] < lowest ? x[i] : lowest;
+        highest = x[i] > highest ? x[i] : highest;
+        gap += x[i] - x[i];
     }
+    const bool finite = gap == 0;
+    if (!finite) lowest = INFINITY, highest = -INFINITY;
+    for (int64_t i = 0; !finite && i < n; i++) {
+        if (!isfinite(x[i])) continue;
+        if (x[i] < lowest) lowest = x[i];
+        if (x[i] > highest) highest = x[i];
+    }
+    *low = lowest;
+    *high = highest;
     return finite;
 }
 
@@ -94,6 +98,31 @@ double vg__dot(const double *x, const double *y, int64_t n)
             parts[p] += *(const lanes_at *)(x + i + p * LANES) * *(const lanes_at *)(y + i + p * LANES);
     for (int64_t k = i; k < n; k++) rest[k - i] = x[k] * y[k];
     return add_up(parts, rest, n - i);
+}
+
+/* Each sum waits for the one before it, so a stretch is summed up in four parts at a time, and what stands
+ * before a part is added to it in the end. */
+double vg__running_sums(double *x, int64_t n, double before)
+{
+    enum { STRETCH = 512, QUARTER = STRETCH / 4 };
+    int64_t i = 0;
+    for (; i + STRETCH <= n; i += STRETCH) {
+        double *a = x + i, *b = a + QUARTER, *c = b + QUARTER, *d = c + QUARTER;
+        double at_a = 0, at_b = 0, at_c = 0, at_d = 0;
+        for (int k = 0; k < QUARTER; k++) {
+            a[k] = at_a += a[k];
+            b[k] = at_b += b[k];
+            c[k] = at_c += c[k];
+            d[k] = at_d += d[k];
+        }
+        for (int part = 0; part < 4; part++) {
+            double *y = a + part * QUARTER;
+            for (int k = 0; k < QUARTER; k++) y[k] += before;
+            before = y[QUARTER - 1];
+        }
+    }
+    for (; i < n; i++) x[i] = before += x[i];
+    return before;
 }
 
 /* LANES samples from i on, and 1 for each that counts: it is finite and lies before n. Else both are 0. */

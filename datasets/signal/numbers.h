@@ -16,6 +16,9 @@ double vg__sum(const double *x, int64_t n);
 /* The sum of the products. */
 double vg__dot(const double *x, const double *y, int64_t n);
 
+/* Puts the sum of all up to x[i] and of `before` in the place of each x[i]; returns the last. */
+double vg__running_sums(double *x, int64_t n, double before);
+
 /* The sums of the second and fourth powers of the finite samples' distances from their mean; returns how many
  * these are. */
 int64_t vg__moments(const double *x, int64_t n, double *second, double *fourth);

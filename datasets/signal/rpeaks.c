@@ -48,34 +48,42 @@ static double squared_step(const double *band, int64_t i)
     return step * step;
 }
 
-/* The sum of the squared steps over `half` samples on either side: the square of the envelope, but for a
- * factor.
- */
-static void make_energy(const double *band, int64_t n, int64_t half, double *energy)
+/* The energy of a sample: the sum of the squared steps over `half` samples on either side, which is the
+ * square of the envelope but for a factor. It is made a piece at a time, and looked at while it is in the
+ * processor's first cache. */
+enum { PIECE = 1024 };
+typedef struct energies {
+    const double *band;
+    int64_t n, half, next; /* the sample whose energy is made next */
+    double sum;            /* of the one before */
+} energies;
+
+static void make_energy(energies *e, int64_t count, double *energy)
 {
-    double sum = 0;
-    const int64_t first = half + 2 < n ? half + 2 : n, last = n - half > first ? n - half : first;
-    for (int64_t i = -half; i < n; i++) {
-        if (i == first) { /* where nothing of it lies outside the signal */
-            for (; i < last; i++) {
-                const double in = band[i + half] - band[i + half - 1];
-                const double out = band[i - half - 1] - band[i - half - 2];
-                sum += in * in - out * out;
-                energy[i] = sum > 0 ? sum : 0;
-            }
-            if (i >= n) break;
+    const int64_t first = e->half + 2, end = e->n - e->half; /* where nothing of it lies outside the signal */
+    const double *in = e->band + e->next + e->half, *out = e->band + e->next - e->half - 1;
+    if (e->next >= first && e->next + count <= end) {
+        for (int64_t k = 0; k < count; k++) {
+            const double comes = in[k] - in[k - 1], goes = out[k] - out[k - 1];
+            energy[k] = comes * comes - goes * goes;
         }
-        if (i + half < n) sum += squared_step(band, i + half);
-        if (i - half - 1 >= 0) sum -= squared_step(band, i - half - 1);
-        if (i >= 0) energy[i] = sum > 0 ? sum : 0;
+    } else {
+        for (int64_t k = 0; k < count; k++) {
+            const int64_t comes = e->next + k + e->half, goes = e->next + k - e->half - 1;
+            energy[k] = (comes < e->n ? squared_step(e->band, comes) : 0) -
+                        (goes >= 0 ? squared_step(e->band, goes) : 0);
+        }
     }
+    e->sum = vg__running_sums(energy, count, e->sum);
+    for (int64_t k = 0; k < count; k++) energy[k] = energy[k] > 0 ? energy[k] : 0; /* but for rounding */
+    e->next += count;
 }
 
 /* A maximum at i is a candidate of its own, or replaces the last one if it is higher and less than `apart`
  * behind it. */
-static int64_t take_maximum(const double *energy, int64_t i, int64_t apart, candidate *out, int64_t count)
+static int64_t take_maximum(double energy, int64_t i, int64_t apart, candidate *out, int64_t count)
 {
-    const candidate next = {.at = i, .height = energy[i]};
+    const candidate next = {.at = i, .height = energy};
     if (count == 0 || i - out[count - 1].at >= apart) {
         out[count++] = next;
     } else if (next.height > out[count - 1].height) {
@@ -84,45 +92,59 @@ static int64_t take_maximum(const double *energy, int64_t i, int64_t apart, cand
     return count;
 }
 
-/* Maxima of the energy above `least` that are the highest within `apart` samples on either side. Eight
- * samples are looked at side by side; few are maxima. */
-static int64_t find_candidates(const double *energy, int64_t n, int64_t apart, double least, candidate *out)
+/* The highest of each block of `width`; the last one takes the rest too. `energy` begins with sample `from`.
+ */
+static void widen_blocks(const double *energy, int64_t from, int64_t count, int64_t width, double *block,
+                         int64_t blocks)
 {
-    enum { LANES = 8 };
-    typedef double lanes
-        __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
-    typedef int8_t flags __attribute__((vector_size(LANES)));
-    int64_t count = 0, i = 1;
-    for (; i + LANES < n; i += LANES) {
-        const lanes before = *(const lanes *)(energy + i - 1), here = *(const lanes *)(energy + i),
-                    behind = *(const lanes *)(energy + i + 1);
-        const flags top = __builtin_convertvector((here > before) & (here >= behind) & (here > least), flags);
-        uint64_t any;
-        memcpy(&any, &top, sizeof any);
-        for (; any; any &= any - 1) { /* all bits of a lane are set, of which the lowest is taken */
-            const int bit = __builtin_ctzll(any);
-            count = take_maximum(energy, i + bit / 8, apart, out, count);
-            any &= ~(0xfeull << bit);
-        }
+    for (int64_t k = 0, end; k < count; k = end) {
+        const int64_t b = (from + k) / width < blocks ? (from + k) / width : blocks - 1;
+        double low, high;
+        end = b + 1 < blocks && (b + 1) * width - from < count ? (b + 1) * width - from : count;
+        (void)vg__range(energy + k, end - k, &low, &high);
+        if (high > block[b]) block[b] = high;
     }
-    for (; i + 1 < n; i++)
-        if (energy[i] > energy[i - 1] && energy[i] >= energy[i + 1] && energy[i] > least)
-            count = take_maximum(energy, i, apart, out, count);
+}
+
+/* Maxima of the energy above `least` that are the highest within `apart` samples on either side, and the
+ * highest energy of each block. Returns how many maxima there are. */
+static int64_t find_candidates(energies *e, int64_t apart, double least, candidate *out, int64_t width,
+                               double *block, int64_t blocks)
+{
+    double energy[PIECE + 2]; /* the last two of the piece before come first: a maximum has two neighbours */
+    uint8_t top[PIECE + 2 + sizeof(uint64_t)] = {0};
+    int64_t count = 0, have = 0;
+    for (int64_t b = 0; b < blocks; b++) block[b] = 0;
+    while (e->next < e->n) {
+        const int64_t base = e->next - have, more = e->n - e->next < PIECE ? e->n - e->next : PIECE;
+        make_energy(e, more, energy + have);
+        widen_blocks(energy + have, base + have, more, width, block, blocks);
+        have += more;
+        for (int64_t k = 1; k + 1 < have; k++)
+            top[k] = (energy[k] > energy[k - 1]) & (energy[k] >= energy[k + 1]) & (energy[k] > least);
+        memset(top + have - 1, 0, sizeof(uint64_t));
+        for (int64_t k = 1; k + 1 < have; k += (int64_t)sizeof(uint64_t)) {
+            uint64_t eight;
+            memcpy(&eight, top + k, sizeof eight);
+            for (; eight; eight &= eight - 1) {
+                const int64_t at = k + __builtin_ctzll(eight) / 8;
+                count = take_maximum(energy[at], base + at, apart, out, count);
+            }
+        }
+        if (have < 2) continue;
+        energy[0] = energy[have - 2];
+        energy[1] = energy[have - 1];
+        have = 2;
+    }
     return count;
 }
 
-/* Fills `typical` of every candidate; `block` and `sorted` hold one number per block. `unit`: the energy of
- * an envelope of 1. */
-static void set_typical(const double *energy, int64_t n, double unit, double rate, candidate *candidates,
-                        int64_t count, double *block, double *sorted, int64_t blocks)
+/* Fills `typical` of every candidate; `block` and `sorted` hold one number per block of `width` samples, the
+ * height of the envelope there. */
+static void set_typical(candidate *candidates, int64_t count, int64_t width, const double *block,
+                        double *sorted, int64_t blocks)
 {
-    int64_t width = (int64_t)(BLOCK_S * rate), around = (int64_t)ceil(AROUND_S / BLOCK_S);
-    for (int64_t b = 0; b < blocks; b++) {
-        int64_t end = b + 1 == blocks ? n : (b + 1) * width;
-        double low, high;
-        (void)vg__range(energy + b * width, end - b * width, &low, &high);
-        block[b] = sqrt(fmax(high, 0) / unit);
-    }
+    const int64_t around = (int64_t)ceil(AROUND_S / BLOCK_S);
     int64_t known = -1;
     double typical = 0;
     for (int64_t c = 0; c < count; c++) {
@@ -228,7 +250,7 @@ static void refine(const double *band, int64_t n, double rate, const candidate *
 static vg_status find_first(const double *band, int64_t n, double rate, double largest, vg_rpeaks *peaks)
 {
     vg_status status = VG_OK;
-    double *energy = NULL, *scratch = NULL;
+    double *scratch = NULL;
     candidate *candidates = NULL;
     *peaks = (vg_rpeaks){0};
     if (n < 3) return VG_OK;
@@ -236,30 +258,41 @@ static vg_status find_first(const double *band, int64_t n, double rate, double l
     int64_t apart = (int64_t)(APART_S * rate), width = (int64_t)(BLOCK_S * rate);
     int64_t most = n / apart + 2, blocks = n / width > 0 ? n / width : 1;
     int64_t scratch_n = 4 * (most > blocks ? most : blocks);
-    energy = malloc((size_t)n * sizeof *energy);
     candidates = malloc((size_t)most * sizeof *candidates);
     scratch = malloc((size_t)scratch_n * sizeof *scratch);
     peaks->position = malloc((size_t)most * sizeof *peaks->position);
-    if (!energy || !candidates || !scratch || !peaks->position) {
+    if (!candidates || !scratch || !peaks->position) {
         status = vg_fail(VG_ERR_MEMORY, "no memory to find beats in %lld samples", (long long)n);
         goto out;
     }
-    const int64_t half = (int64_t)(ENVELOPE_S * rate) / 2;
-    const double unit = (double)(2 * half + 1);
+    energies e = {.band = band, .n = n, .half = (int64_t)(ENVELOPE_S * rate) / 2};
+    for (int64_t i = 0; i < e.half && i < n; i++) e.sum += squared_step(band, i);
+    const double unit = (double)(2 * e.half + 1); /* the energy of an envelope of 1 */
     const double least = 1e-9 * largest; /* what rounding alone can leave of a constant signal in the band */
-    make_energy(band, n, half, energy);
-    int64_t count = find_candidates(energy, n, apart, least * least * unit, candidates);
+    double *block = scratch, *sorted = scratch + scratch_n / 2;
+    int64_t count = find_candidates(&e, apart, least * least * unit, candidates, width, block, blocks);
     for (int64_t c = 0; c < count; c++) candidates[c].height = sqrt(candidates[c].height / unit);
-    set_typical(energy, n, unit, rate, candidates, count, scratch, scratch + scratch_n / 2, blocks);
+    for (int64_t b = 0; b < blocks; b++) block[b] = sqrt(block[b] / unit);
+    set_typical(candidates, count, width, block, sorted, blocks);
     choose_beats(candidates, count, rate);
     search_back(candidates, count, rate, scratch);
     refine(band, n, rate, candidates, count, most, scratch, scratch + scratch_n / 2, peaks);
 out:
-    free(energy);
     free(candidates);
     free(scratch);
     if (status != VG_OK) vg_rpeaks_free(peaks);
     return status;
+}
+
+int64_t vg__rpeaks_skip(const uint8_t *flags, int64_t i, int64_t n, bool flag)
+{
+    const uint64_t same = flag ? 0x0101010101010101 : 0;
+    for (uint64_t eight; i + (int64_t)sizeof eight <= n; i += (int64_t)sizeof eight) {
+        memcpy(&eight, flags + i, sizeof eight);
+        if (eight != same) break;
+    }
+    while (i < n && flags[i] == flag) i++;
+    return i;
 }
 
 vg_status vg__rpeaks_in_band(double *band, int64_t n, double rate, double largest, bool gaps,

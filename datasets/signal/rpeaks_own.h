@@ -17,6 +17,10 @@ VG_NODISCARD vg_status vg__rpeaks_filter(double rate, vg_filter *filter);
 VG_NODISCARD vg_status vg__rpeaks_in_band(double *band, int64_t n, double rate, double largest, bool gaps,
                                           vg_rpeaks *first, vg_rpeaks *second);
 
+/* Goes on from i as long as the flags, which are 0 or 1, are `flag`; n when all are. Both detectors compare
+ * many samples side by side and look at few of them. */
+int64_t vg__rpeaks_skip(const uint8_t *flags, int64_t i, int64_t n, bool flag);
+
 /* The second detector. */
 VG_NODISCARD vg_status vg__rpeaks_elgendi(const double *band, int64_t n, double rate, vg_rpeaks *peaks);
 
