@@ -51,27 +51,40 @@ static void fill_turns(double *c, double *s, int64_t n)
     }
 }
 
-/* Swaps each number with the one whose index has the bits in reverse order. */
-static void reverse(double *x, int64_t n)
+/* Where each sample goes before the transform: the bits of its index in reverse order. */
+static void fill_places(int64_t *place, int64_t n)
 {
-    for (int64_t i = 1, j = 0; i < n; i++) {
-        int64_t bit = n >> 1;
-        for (; j & bit; bit >>= 1) j ^= bit;
-        j ^= bit;
-        if (i >= j) continue;
-        const double swapped = x[i];
-        x[i] = x[j];
-        x[j] = swapped;
+    place[0] = 0;
+    for (int64_t done = 1, step = n / 2; done < n; done *= 2, step /= 2)
+        for (int64_t i = 0; i < done; i++) place[done + i] = place[i] + step;
+}
+
+/* The first two stages of the transform, in which nothing is turned but by quarters. */
+static void transform_fours(double *restrict re, double *restrict im, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += 4) {
+        const double ar = re[i] + re[i + 1], br = re[i] - re[i + 1], cr = re[i + 2] + re[i + 3],
+                     dr = re[i + 2] - re[i + 3];
+        const double ai = im[i] + im[i + 1], bi = im[i] - im[i + 1], ci = im[i + 2] + im[i + 3],
+                     di = im[i + 2] - im[i + 3];
+        re[i] = ar + cr;
+        im[i] = ai + ci;
+        re[i + 1] = br + di;
+        im[i + 1] = bi - dr;
+        re[i + 2] = ar - cr;
+        im[i + 2] = ai - ci;
+        re[i + 3] = br - di;
+        im[i + 3] = bi + dr;
     }
 }
 
-/* The usual radix-2 transform in place, without scaling; n is a power of two. */
+/* The usual radix-2 transform in place, without scaling, of samples that are in their places; n is a power of
+ * two from 4 on. */
 static void transform(double *restrict re, double *restrict im, int64_t n, const double *restrict turn_c,
                       const double *restrict turn_s)
 {
-    reverse(re, n);
-    reverse(im, n);
-    for (int64_t half = 1; half < n; half *= 2) {
+    transform_fours(re, im, n);
+    for (int64_t half = 4; half < n; half *= 2) {
         const double *restrict c = turn_c + half, *restrict s = turn_s + half;
         for (int64_t block = 0; block < n; block += 2 * half) {
             double *restrict low_re = re + block, *restrict low_im = im + block;
@@ -88,12 +101,13 @@ static void transform(double *restrict re, double *restrict im, int64_t n, const
     }
 }
 
-/* The windowed piece of x without its mean; false when a sample of it is not finite. */
-static bool cut(const double *x, const double *hann, int64_t length, double *out, int64_t points)
+/* The windowed piece of x without its mean, each sample in its place; false when one is not finite. */
+static bool cut(const double *x, const double *hann, int64_t length, const int64_t *place, double *out,
+                int64_t points)
 {
     const double mean = vg__sum(x, length) / (double)length;
-    for (int64_t i = 0; i < length; i++) out[i] = (x[i] - mean) * hann[i];
-    for (int64_t i = length; i < points; i++) out[i] = 0;
+    for (int64_t i = 0; i < length; i++) out[place[i]] = (x[i] - mean) * hann[i];
+    for (int64_t i = length; i < points; i++) out[place[i]] = 0;
     return isfinite(mean);
 }
 
@@ -117,7 +131,7 @@ static void add_bands(const double *re, const double *im, int64_t points, double
 
 vg_status vg_band_powers(const double *x, int64_t n, double rate, double power[VG_BAND_COUNT])
 {
-    int64_t length = (int64_t)(WINDOW_S * rate), points = 2;
+    int64_t length = (int64_t)(WINDOW_S * rate), points = 4;
     for (int b = 0; b < VG_BAND_COUNT; b++) power[b] = NAN;
     if (length < 2 || n < length) return VG_OK;
     while (points < length) points *= 2;
@@ -126,9 +140,12 @@ vg_status vg_band_powers(const double *x, int64_t n, double rate, double power[V
     int64_t used = 0, next = 0;
     double *work = malloc((size_t)(5 * points) * sizeof *work);
     double *found = malloc((size_t)((windows + 1) * VG_BAND_COUNT) * sizeof *found), *column = NULL;
+    int64_t *place = malloc((size_t)points * sizeof *place);
     if (found) column = malloc((size_t)(windows + 1) * sizeof *column);
-    if (!work || !column) {
+    if (!work || !column || !place) {
         free(work);
+        free(place);
+        free(column);
         free(found);
         return vg_fail(VG_ERR_MEMORY, "no memory for the spectrum of %lld samples", (long long)n);
     }
@@ -137,10 +154,11 @@ vg_status vg_band_powers(const double *x, int64_t n, double rate, double power[V
     for (int64_t i = 0; i < length; i++) hann[i] = 0.5 - 0.5 * hann[i];
     const double sum = vg__dot(hann, hann, length);
     fill_turns(c, s, points);
+    fill_places(place, points);
     while (next < windows) {
         int64_t taken = 0;
         for (; next < windows && taken < 2; next++)
-            taken += cut(x + next * apart * length, hann, length, taken ? im : re, points);
+            taken += cut(x + next * apart * length, hann, length, place, taken ? im : re, points);
         if (taken == 0) break;
         if (taken == 1)
             for (int64_t i = 0; i < points; i++) im[i] = 0;
@@ -154,6 +172,7 @@ vg_status vg_band_powers(const double *x, int64_t n, double rate, double power[V
         power[b] = 2 * vg__select(column, used, used / 2) / (sum * (double)points);
     }
     free(work);
+    free(place);
     free(found);
     free(column);
     return VG_OK;
