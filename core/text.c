@@ -35,6 +35,17 @@ void vg_text_append(vg_text *text, const char *bytes, size_t count)
     text->data[text->length] = 0;
 }
 
+void vg_text_add_field(vg_text *text, const char *field)
+{
+    if (!strpbrk(field, ",\"\r\n")) {
+        vg_text_append(text, field, strlen(field));
+        return;
+    }
+    vg_text_append(text, "\"", 1);
+    for (; *field; field++) vg_text_append(text, *field == '"' ? "\"\"" : field, *field == '"' ? 2 : 1);
+    vg_text_append(text, "\"", 1);
+}
+
 void vg_text_add(vg_text *text, const char *format, ...)
 {
     va_list arguments, again;

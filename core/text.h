@@ -21,6 +21,9 @@ typedef struct vg_text {
 VG_API void vg_text_add(vg_text *text, const char *format, ...) VG_PRINTF(2, 3);
 VG_API void vg_text_append(vg_text *text, const char *bytes, size_t count);
 
+/* A field of CSV: in quotes when it holds a comma, a quote or a line break. */
+VG_API void vg_text_add_field(vg_text *text, const char *field);
+
 /* Hands the string over to the caller, who frees it; the buffer is empty afterwards. ERR_MEMORY. */
 VG_NODISCARD VG_API vg_status vg_text_take(vg_text *text, char **out);
 VG_API void vg_text_free(vg_text *text);

@@ -22,10 +22,14 @@ static void pool_add(struct pool *pool, double mean, double spread, double sampl
 }
 
 /* A group is flat when its deviation is lost in the rounding of its samples. */
+static double scale_for(double mean, double sd)
+{
+    return sd > 1e-12 * (1 + fabs(mean)) ? 1 / sd : 0;
+}
+
 static double scale_of(const struct pool *pool, double samples)
 {
-    double sd = sqrt(pool->spread / ((double)pool->segments * samples));
-    return sd > 1e-12 * (1 + fabs(pool->mean)) ? 1 / sd : 0;
+    return scale_for(pool->mean, sqrt(pool->spread / ((double)pool->segments * samples)));
 }
 
 static void apply(vg_corpus *corpus, int64_t segment, const struct pool *pool, double scale,
@@ -125,9 +129,8 @@ vg_status vg_corpus_normalize_as(vg_corpus *corpus, const vg_preprocessing *cont
         return vg_fail(VG_ERR_DATA, "the recorded mean %g and deviation %g cannot normalise",
                        contract->corpus_mean, contract->corpus_sd);
     vg_normalize_report found = {.mean = contract->corpus_mean, .sd = contract->corpus_sd};
-    struct pool pool = {
-        .segments = 1, .mean = found.mean, .spread = found.sd * found.sd * (double)corpus->segment_length};
-    normalize_all(corpus, &pool, scale_of(&pool, (double)corpus->segment_length), &found);
+    /* From the deviation itself, not from its square: a prediction has the very bits of the training run. */
+    normalize_all(corpus, &(struct pool){.mean = found.mean}, scale_for(found.mean, found.sd), &found);
     settle(corpus, VG_NORMALIZE_CORPUS, &found, report);
     return VG_OK;
 }

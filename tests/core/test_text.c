@@ -23,6 +23,14 @@ static void test_buffer(void **state)
     assert_non_null(strstr(out, ",998,999,a"));
     free(out);
     assert_null(text.data);
+    for (int i = 0; i < 4; i++) {
+        static const char *const fields[] = {"", "plain %d", "a, \"b\"", "two\nlines"};
+        vg_text_add_field(&text, fields[i]);
+        vg_text_append(&text, ";", 1);
+    }
+    assert_ok(vg_text_take(&text, &out));
+    assert_string_equal(out, ";plain %d;\"a, \"\"b\"\"\";\"two\nlines\";");
+    free(out);
     vg_text_add(&text, "x");
     vg_text_free(&text);
     vg_text_free(&text);

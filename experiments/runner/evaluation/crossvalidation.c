@@ -24,6 +24,7 @@ typedef struct study {
     vg_heart_rates *rates; /* NULL unless a method wants it */
     char *pretrained;      /* checkpoint folder, NULL unless a method wants it */
     vg_label_rule rule;
+    vg_classifier classifier; /* of the fold that is run */
 } study;
 
 /* ---- Methods ---------------------------------------------------------------------------------------------
@@ -33,6 +34,7 @@ typedef struct study {
 typedef struct outcome {
     double *probabilities;  /* of the test segments */
     double validation_loss; /* of the weights that were tested, NaN when there is no such thing */
+    int64_t step;           /* of the checkpoint they are in, 0 when there is no such thing */
 } outcome;
 
 /* `folder` is where a method that trains keeps its run; NULL at ranks that write nothing. */
@@ -53,6 +55,7 @@ static vg_status train_and_test(study *s, const vg_fold *fold, const char *folde
                             .validation = fold->validation,
                             .validation_count = fold->validation_count,
                             .head = VG_HEAD_CLASSIFICATION,
+                            .classifier = &s->classifier,
                             .init_from = init_from,
                             .what = what};
     if (folder) VG_TRY_OUT(vg_rundir_open(folder, VG_RUNDIR_AUTO, &run));
@@ -64,8 +67,10 @@ static vg_status train_and_test(study *s, const vg_fold *fold, const char *folde
         if (run) VG_TRY_OUT(vg_checkpoint_load_weights(best, trained.model, NULL, NULL));
         VG_TRY_OUT(vg_parallel_share_weights(s->machine.group, vg_model_parameters(trained.model)));
         result->validation_loss = trained.state.best_loss;
+        result->step = trained.state.best_step;
     } else {
         result->validation_loss = trained.state.last_loss;
+        result->step = trained.state.step;
     }
     status = vg_classify(&training, trained.model, fold->test, fold->test_count, result->probabilities);
 out:
@@ -157,6 +162,7 @@ static vg_status write_outcome(const char *path, const vg_fold *fold, const outc
     vg_json_begin_object(&json, NULL);
     vg_json_put_string(&json, "fold", fold->name);
     vg_json_put_double(&json, "validation_loss", result->validation_loss);
+    if (result->step) vg_json_put_int(&json, "step", result->step); /* of the weights, for a prediction */
     vg_json_begin_array(&json, "segments");
     for (int64_t i = 0; i < fold->test_count; i++) vg_json_put_int(&json, NULL, fold->test[i]);
     vg_json_end(&json);
@@ -338,7 +344,7 @@ static vg_status prepare_fold(study *s, int64_t number, vg_fold *fold)
 {
     const vg_experiment *e = s->experiment;
     vg_label_report report;
-    int64_t shared;
+    int64_t shared, positive = 0;
     VG_TRY(vg_corpus_label(s->corpus, &s->rule, fold->train, fold->train_count, &report));
     VG_TRY(vg_fold_check_labels(s->corpus, fold, false));
     fold->train_count =
@@ -348,6 +354,14 @@ static vg_status prepare_fold(study *s, int64_t number, vg_fold *fold)
                        (uint32_t)number + 2 + VG_SPLIT_MAX_FOLDS);
     if (e->data.max_segments && vg_fold_check_labels(s->corpus, fold, false) != VG_OK)
         return vg_context(VG_ERR_DATA, "with data.max_segments = %" PRId64, e->data.max_segments);
+    for (int64_t i = 0; i < fold->train_count; i++) positive += s->corpus->segments[fold->train[i]].label > 0;
+    s->classifier = (vg_classifier){.threshold = report.threshold,
+                                    .positive = positive,
+                                    .negative = fold->train_count - positive,
+                                    .balanced = balanced_prior(e),
+                                    .flat_below = e->data.flat_below,
+                                    .clipped_share = e->data.clipped_share};
+    VG_TRY(vg_classifier_name(&s->classifier, s->rule.rating));
     VG_TRY(vg_setup_normalize(e, s->corpus, fold->train, fold->train_count));
     VG_TRY(vg_fold_shared(s->corpus, fold, VG_SPLIT_SUBJECT, &shared));
     /* Only a fold that leaves one subject out has a name that says more than its number. */
@@ -359,24 +373,10 @@ static vg_status prepare_fold(study *s, int64_t number, vg_fold *fold)
     return VG_OK;
 }
 
-/* Takes the odds of class 1 out of probabilities learned where it had them: by Bayes' rule the answer for
- * equally frequent classes (Saerens, Latinne, Decaestecker, Neural Computation 14, 2002). Ranks stay as they
- * are. */
-static void remove_prior(double *probabilities, int64_t count, double odds)
-{
-    for (int64_t i = 0; i < count; i++) {
-        double p = probabilities[i];
-        probabilities[i] = p / (p + (1 - p) * odds);
-    }
-}
-
 static vg_status run_fold(study *s, int64_t number, vg_fold *fold, vg_results *results)
 {
     VG_TRY(prepare_fold(s, number, fold));
-    int64_t positive = 0;
-    for (int64_t i = 0; i < fold->train_count; i++) positive += s->corpus->segments[fold->train[i]].label > 0;
-    int64_t negative = fold->train_count - positive;
-    int majority = positive > negative;
+    int majority = s->classifier.positive > s->classifier.negative;
     int64_t first = results->count;
     VG_ASSERT(first + fold->test_count <= results->capacity);
     for (int64_t i = 0; i < fold->test_count; i++) {
@@ -391,7 +391,9 @@ static vg_status run_fold(study *s, int64_t number, vg_fold *fold, vg_results *r
         vg_status status = run_method(s, method, number, fold, &result);
         if (status != VG_OK) return vg_context(status, "%s, fold %" PRId64, results->methods[m], number + 1);
         if (methods[method].trained_prior && balanced_prior(s->experiment))
-            remove_prior(result.probabilities, fold->test_count, (double)positive / (double)negative);
+            for (int64_t i = 0; i < fold->test_count; i++)
+                result.probabilities[i] =
+                    vg_classifier_without_prior(&s->classifier, result.probabilities[i]);
         /* A running mean; NaN stays NaN. */
         results->validation_loss[m] +=
             (result.validation_loss - results->validation_loss[m]) / (double)(number + 1);

@@ -199,18 +199,6 @@ static vg_status write_json(const vg_results *r, const vg_experiment *e, const v
     return status;
 }
 
-/* A CSV field: quoted when it holds a comma, a quote or a line break. */
-static void add_field(vg_text *text, const char *field)
-{
-    if (!strpbrk(field, ",\"\n")) {
-        vg_text_add(text, "%s", field);
-        return;
-    }
-    vg_text_append(text, "\"", 1);
-    for (; *field; field++) vg_text_append(text, *field == '"' ? "\"\"" : field, *field == '"' ? 2 : 1);
-    vg_text_append(text, "\"", 1);
-}
-
 static vg_status write_csv(const vg_results *r, const vg_corpus *corpus, const vg_rundir *run)
 {
     vg_text text = {0};
@@ -223,9 +211,9 @@ static vg_status write_csv(const vg_results *r, const vg_corpus *corpus, const v
         const vg_segment *segment = &corpus->segments[r->segment[i]];
         const vg_corpus_recording *recording = &corpus->recordings[segment->recording];
         vg_text_add(&text, "%" PRId64 ",", r->fold[i]);
-        add_field(&text, corpus->subjects[segment->subject]);
+        vg_text_add_field(&text, corpus->subjects[segment->subject]);
         vg_text_append(&text, ",", 1);
-        add_field(&text, recording->source);
+        vg_text_add_field(&text, recording->source);
         vg_text_add(&text, ",%.3f,%.0f", (double)(segment->start - recording->offset) / corpus->rate,
                     (double)r->label[i]);
         for (int m = 0; m < r->method_count; m++)

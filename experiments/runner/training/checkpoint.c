@@ -10,7 +10,7 @@
 
 /* The files of a checkpoint. */
 typedef struct paths {
-    char *model, *optimizer, *preprocessing, *trainer;
+    char *model, *optimizer, *preprocessing, *trainer, *classifier;
 } paths;
 
 static void paths_free(paths *p)
@@ -19,6 +19,7 @@ static void paths_free(paths *p)
     free(p->optimizer);
     free(p->preprocessing);
     free(p->trainer);
+    free(p->classifier);
 }
 
 static vg_status paths_make(const char *folder, paths *out)
@@ -28,6 +29,7 @@ static vg_status paths_make(const char *folder, paths *out)
     if (status == VG_OK) status = vg_path_join(folder, "optimizer.safetensors", &out->optimizer);
     if (status == VG_OK) status = vg_path_join(folder, "preprocessing.json", &out->preprocessing);
     if (status == VG_OK) status = vg_path_join(folder, "trainer.json", &out->trainer);
+    if (status == VG_OK) status = vg_path_join(folder, "classifier.json", &out->classifier);
     if (status != VG_OK) paths_free(out);
     return status;
 }
@@ -101,7 +103,8 @@ out:
 }
 
 static vg_status save_files(const char *folder, vg_model *model, vg_optimizer *optimizer,
-                            const vg_trainer_state *state, const vg_preprocessing *preprocessing)
+                            const vg_trainer_state *state, const vg_preprocessing *preprocessing,
+                            const vg_classifier *classifier)
 {
     paths p;
     vg_status status;
@@ -109,6 +112,7 @@ static vg_status save_files(const char *folder, vg_model *model, vg_optimizer *o
     VG_TRY_OUT(vg_model_save(model, p.model, NULL, 0));
     VG_TRY_OUT(vg_optimizer_save(optimizer, p.optimizer));
     VG_TRY_OUT(vg_preprocessing_write(preprocessing, p.preprocessing));
+    if (classifier) VG_TRY_OUT(vg_classifier_write(classifier, p.classifier));
     vg_json_writer json = put_state(state);
     VG_TRY_OUT(vg_json_write(&json, p.trainer));
 out:
@@ -118,13 +122,13 @@ out:
 
 vg_status vg_checkpoint_save(vg_rundir *run, vg_model *model, vg_optimizer *optimizer,
                              const vg_trainer_state *state, const vg_preprocessing *preprocessing,
-                             int64_t keep)
+                             const vg_classifier *classifier, int64_t keep)
 {
     char *folder;
     VG_TRY(vg_optimizer_gather_masters(optimizer));
     if (!run) return vg_optimizer_save(optimizer, NULL);
     VG_TRY(vg_rundir_checkpoint_begin(run, state->step, &folder));
-    vg_status status = save_files(folder, model, optimizer, state, preprocessing);
+    vg_status status = save_files(folder, model, optimizer, state, preprocessing, classifier);
     free(folder);
     if (status == VG_OK) status = vg_rundir_checkpoint_commit(run, state->step);
     if (status != VG_OK) {
@@ -164,6 +168,18 @@ vg_status vg_checkpoint_load_weights(const char *folder, vg_model *model, const 
     paths p;
     VG_TRY(paths_make(folder, &p));
     vg_status status = vg_model_load(model, p.model, prefix, report);
+    paths_free(&p);
+    return status;
+}
+
+vg_status vg_checkpoint_read_state(const char *folder, vg_trainer_state *state)
+{
+    paths p;
+    char *text = NULL;
+    VG_TRY(paths_make(folder, &p));
+    vg_status status = vg_file_read(p.trainer, VG_JSON_LIMIT, &text, NULL);
+    if (status == VG_OK) status = read_state(text, p.trainer, state);
+    free(text);
     paths_free(&p);
     return status;
 }

@@ -1,11 +1,13 @@
-/* A checkpoint: a folder with model.safetensors, optimizer.safetensors, trainer.json and preprocessing.json.
- * Together they are all that a run needs to go on as if it had never stopped. */
+/* A checkpoint: a folder with model.safetensors, optimizer.safetensors, trainer.json and preprocessing.json,
+ * and of a classifier classifier.json. Together they are all that a run needs to go on as if it had never
+ * stopped, and all that a prediction needs. */
 #ifndef VAGUS_EXPERIMENTS_RUNNER_TRAINING_CHECKPOINT_H
 #define VAGUS_EXPERIMENTS_RUNNER_TRAINING_CHECKPOINT_H
 
 #include "core/group/group.h"
 #include "core/rundir.h"
 #include "datasets/preprocessing.h"
+#include "experiments/runner/training/classifier.h"
 #include "models/model.h"
 #include "models/optimizer.h"
 
@@ -30,10 +32,12 @@ typedef struct vg_trainer_state {
 
 /* Writes a checkpoint for `state->step` under the run directory; appears whole or not at all, so a full disk
  * or a kill leaves the earlier ones as they are. Keeps the newest `keep` and the best. Called by all ranks,
- * of which those with `run` NULL only give what they hold of the optimiser. */
+ * of which those with `run` NULL only give what they hold of the optimiser. `classifier` is NULL for a model
+ * of another head. */
 VG_NODISCARD vg_status vg_checkpoint_save(vg_rundir *run, vg_model *model, vg_optimizer *optimizer,
                                           const vg_trainer_state *state,
-                                          const vg_preprocessing *preprocessing, int64_t keep);
+                                          const vg_preprocessing *preprocessing,
+                                          const vg_classifier *classifier, int64_t keep);
 
 /* Restores all of it, at all ranks, from a folder that rank 0 names; the others give NULL. ERR_FORMAT or
  * ERR_DATA naming the file. */
@@ -43,6 +47,9 @@ VG_NODISCARD vg_status vg_checkpoint_load(const char *folder, vg_group *group, v
 /* The weights alone; `prefix` and `report` as in vg_model_load(). */
 VG_NODISCARD vg_status vg_checkpoint_load_weights(const char *folder, vg_model *model, const char *prefix,
                                                   vg_load_report *report);
+
+/* What trainer.json of a checkpoint says. */
+VG_NODISCARD vg_status vg_checkpoint_read_state(const char *folder, vg_trainer_state *state);
 
 /* ERR_DATA unless `data` ("data.stores" in the message) was preprocessed as the checkpoint's data was; `name`
  * is what the message calls the checkpoint. */

@@ -8,6 +8,7 @@
 #include "datasets/corpus/corpus.h"
 #include "datasets/loader.h"
 #include "experiments/runner/experiment.h"
+#include "experiments/runner/training/classifier.h"
 #include "experiments/runner/training/machine.h"
 #include "experiments/runner/training/tracker.h"
 #include "models/model.h"
@@ -22,6 +23,7 @@ typedef struct vg_training {
     const int64_t *train, *validation; /* segments; validation_count 0: none */
     int64_t train_count, validation_count;
     vg_head_kind head;
+    const vg_classifier *classifier; /* what its answers mean, for its checkpoints; NULL: no classifier */
     const char
         *init_from;   /* checkpoint folder whose encoder to start from; NULL: fresh weights, or rank 0's */
     const char *what; /* static, for the progress line: "pretrain" */

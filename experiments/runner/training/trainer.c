@@ -90,7 +90,8 @@ static vg_status save(loop *l)
 {
     VG_TRY(vg_parallel_check_weights(l->parallel));
     return vg_checkpoint_save(l->training->run, l->model, l->optimizer, &l->state,
-                              &l->training->corpus->preprocessing, l->training->experiment->checkpoint.keep);
+                              &l->training->corpus->preprocessing, l->training->classifier,
+                              l->training->experiment->checkpoint.keep);
 }
 
 /* ---- An epoch --------------------------------------------------------------------------------------------
