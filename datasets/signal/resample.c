@@ -57,16 +57,50 @@ static void make_tables(void)
     (void)soxr_oneshot(3, 2, 1, in, 64, NULL, out, 32, &done, &io, &quality, NULL);
 }
 
+/* A signal on its way through libsoxr, without the straight line from its first to its last sample. */
+typedef struct passage {
+    const double *in; /* [n] */
+    int64_t n, out_n, done;
+    double origin, slope;
+    double *out; /* [out_n] */
+} passage;
+
+/* What libsoxr is given of sample `at` and those behind it. The signal ends in zeros, which is also how
+ * libsoxr continues it: a few more make sure that it delivers every output asked for. */
+static void fill_block(const passage *p, int64_t at, int64_t count, double *block)
+{
+    const int64_t within = at + count <= p->n ? count : at < p->n ? p->n - at : 0;
+    for (int64_t k = 0; k < within; k++) block[k] = p->in[at + k] - (p->origin + p->slope * (double)(at + k));
+    for (int64_t k = within; k < count; k++) block[k] = 0;
+}
+
+/* Hands the signal over in blocks: all of it at once libsoxr would copy. */
+static soxr_error_t pass_through(passage *p, soxr_t soxr, int64_t length)
+{
+    enum { BLOCK = 4096 };
+    double block[BLOCK];
+    size_t taken = 1, made = 1;
+    for (int64_t at = 0; p->done < p->out_n && taken + made > 0; at += (int64_t)taken) {
+        const int64_t count = length - at < BLOCK ? length - at : BLOCK;
+        fill_block(p, at, count, block);
+        soxr_error_t error =
+            soxr_process(soxr, count ? block : NULL, (size_t)count, &taken, /* NULL: the end */
+                         p->out + p->done, (size_t)(p->out_n - p->done), &made);
+        if (error) return error;
+        p->done += (int64_t)made;
+    }
+    return NULL;
+}
+
 vg_status vg_resample(const double *in, int64_t n, double in_rate, double out_rate, double *out)
 {
     vg_status status = VG_OK;
-    /* The residual ends in zeros, which is also how soxr continues a signal: a few more of them make sure
-     * that it delivers every output asked for. */
-    const int64_t tail = 256;
-    double *residual = NULL;
+    double *bridged = NULL;
+    soxr_t soxr = NULL;
+    soxr_error_t error;
     if (!(in_rate > 0 && out_rate > 0) || !isfinite(in_rate) || !isfinite(out_rate))
         return vg_fail(VG_ERR_CONFIG, "cannot resample from %g to %g Hz", in_rate, out_rate);
-    int64_t out_n = vg_resample_length(n, in_rate, out_rate);
+    const int64_t out_n = vg_resample_length(n, in_rate, out_rate);
     if (out_n <= 0)
         return vg_fail(VG_ERR_DATA, "%lld samples at %g Hz leave nothing at %g Hz", (long long)n, in_rate,
                        out_rate);
@@ -74,49 +108,45 @@ vg_status vg_resample(const double *in, int64_t n, double in_rate, double out_ra
         memcpy(out, in, (size_t)n * sizeof *in);
         return VG_OK;
     }
-    double ratio = in_rate / out_rate;
-    int64_t spare = tail + (int64_t)ceil(ratio), length = n + spare;
-    residual = calloc((size_t)length, sizeof *residual);
-    if (!residual) {
-        status = vg_fail(VG_ERR_MEMORY, "no memory to resample %lld samples", (long long)n);
-        goto out;
-    }
+    const double ratio = in_rate / out_rate;
     double low, high;
     int64_t gaps = 0;
     const double *whole = in;
     if (!vg__range(in, n, &low, &high)) {
-        memcpy(residual, in, (size_t)n * sizeof *in);
-        gaps = bridge(residual, n);
-        whole = residual;
+        bridged = malloc((size_t)n * sizeof *bridged);
+        if (!bridged) return vg_fail(VG_ERR_MEMORY, "no memory to resample %lld samples", (long long)n);
+        memcpy(bridged, in, (size_t)n * sizeof *in);
+        gaps = bridge(bridged, n);
+        whole = bridged;
     }
     if (gaps == n) {
         status = vg_fail(VG_ERR_DATA, "none of the %lld samples to resample is finite", (long long)n);
         goto out;
     }
-    double origin = whole[0], slope = n > 1 ? (whole[n - 1] - origin) / (double)(n - 1) : 0;
-    for (int64_t i = 0; i < n; i++) residual[i] = whole[i] - (origin + slope * (double)i);
+    passage p = {.in = whole, .n = n, .out_n = out_n, .origin = whole[0], .out = out};
+    p.slope = n > 1 ? (whole[n - 1] - p.origin) / (double)(n - 1) : 0;
 
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_tables);
     soxr_io_spec_t io = soxr_io_spec(SOXR_FLOAT64_I, SOXR_FLOAT64_I);
     soxr_quality_spec_t quality = soxr_quality_spec(SOXR_VHQ, 0);
-    size_t done = 0;
-    soxr_error_t error = soxr_oneshot(in_rate, out_rate, 1, residual, (size_t)length, NULL, out,
-                                      (size_t)out_n, &done, &io, &quality, NULL);
+    soxr = soxr_create(in_rate, out_rate, 1, &error, &io, &quality, NULL);
+    if (!error) error = pass_through(&p, soxr, n + 256 + (int64_t)ceil(ratio));
     if (error) {
         status =
             vg_fail(VG_ERR_DATA, "libsoxr cannot resample from %g to %g Hz: %s", in_rate, out_rate, error);
         goto out;
     }
-    if ((int64_t)done != out_n) {
-        status = vg_fail(VG_ERR_DATA, "libsoxr made %zu samples of %lld (%g to %g Hz)", done,
+    if (p.done != out_n) {
+        status = vg_fail(VG_ERR_DATA, "libsoxr made %lld samples of %lld (%g to %g Hz)", (long long)p.done,
                          (long long)out_n, in_rate, out_rate);
         goto out;
     }
-    for (int64_t k = 0; k < out_n; k++) out[k] += origin + slope * ratio * (double)k;
+    for (int64_t k = 0; k < out_n; k++) out[k] += p.origin + p.slope * ratio * (double)k;
     if (gaps) restore_gaps(in, n, ratio, out, out_n);
 out:
-    free(residual);
+    soxr_delete(soxr);
+    free(bridged);
     return status;
 }
 
