@@ -152,7 +152,7 @@ static void say_number(int64_t count, const char *one, const char *many, vg_text
 }
 
 /* Reasons by how often they occur, up to their first colon. */
-static void say_reasons(const vg_store *store, vg__loss kind, vg_text *out)
+static void say_reasons(const vg_store *store, vg_exclusion_kind kind, vg_text *out)
 {
     enum { KINDS = 6 };
     const char *reason[KINDS];
@@ -161,7 +161,7 @@ static void say_reasons(const vg_store *store, vg__loss kind, vg_text *out)
         const vg_exclusion *e = vg_store_exclusion(store, i);
         size_t length = strcspn(e->reason, ":");
         int64_t k = 0;
-        if (vg__loss_of(e) != kind) continue;
+        if (e->kind != kind) continue;
         while (k < kinds && (strncmp(reason[k], e->reason, length) != 0 || strcspn(reason[k], ":") != length))
             k++;
         if (k < kinds) {
@@ -188,7 +188,7 @@ static vg_status say_signals(const vg_store *store, const vg__records *records, 
     if (!sources) return vg_fail(VG_ERR_MEMORY, "%s: no memory to describe it", vg_store_path(store));
     for (int64_t i = 0; i < n; i++) {
         const vg_exclusion *e = vg_store_exclusion(store, i);
-        if (vg__loss_of(e) != VG__LOSS_SIGNAL) continue;
+        if (e->kind != VG_EXCLUSION_SIGNAL) continue;
         sources[lines++] = e->source;
         if (isfinite(e->seconds))
             seconds += e->seconds;
@@ -211,7 +211,7 @@ static vg_status say_signals(const vg_store *store, const vg__records *records, 
         vg_text_add(out, "%sthe length of %lld is not known", unknown < lines ? "; " : "",
                     (long long)unknown);
     vg_text_add(out, ")");
-    say_reasons(store, VG__LOSS_SIGNAL, out);
+    say_reasons(store, VG_EXCLUSION_SIGNAL, out);
     vg_text_add(out, ". ");
     return VG_OK;
 }
@@ -229,36 +229,35 @@ static void say_kept(const char *kept, vg_text *out)
 
 static vg_status say_excluded(const vg_store *store, const vg__records *records, vg_text *out)
 {
-    int64_t count[VG__LOSS_UNREAD + 1] = {0}, n = vg_store_exclusion_count(store);
+    int64_t count[VG_EXCLUSION_KIND_COUNT] = {0}, n = vg_store_exclusion_count(store);
     double gone = 0;
     for (int64_t i = 0; i < n; i++) {
         const vg_exclusion *e = vg_store_exclusion(store, i);
-        vg__loss kind = vg__loss_of(e);
-        count[kind]++;
-        if (kind == VG__LOSS_WINDOWS && isfinite(e->seconds)) gone += e->seconds;
+        count[e->kind]++;
+        if (e->kind == VG_EXCLUSION_WINDOWS && isfinite(e->seconds)) gone += e->seconds;
     }
     const char *selection = vg_store_note(store, "selection"), *kept = vg_store_note(store, "kept"),
                *bridged = vg_store_note(store, "bridged");
     if (selection) vg_text_add(out, "Kept were %s. ", selection);
-    if (n == count[VG__LOSS_WINDOWS]) vg_text_add(out, "No record was left out. ");
+    if (n == count[VG_EXCLUSION_WINDOWS]) vg_text_add(out, "No record was left out. ");
     VG_TRY(say_signals(store, records, out));
-    if (count[VG__LOSS_NOTHING]) {
-        say_number(count[VG__LOSS_NOTHING], "file or trial holds", "files or trials hold", out);
+    if (count[VG_EXCLUSION_NOTHING]) {
+        say_number(count[VG_EXCLUSION_NOTHING], "file or trial holds", "files or trials hold", out);
         vg_text_add(out, " no ECG. ");
     }
-    if (count[VG__LOSS_LEADS]) {
-        say_number(count[VG__LOSS_LEADS], "file holds", "files hold", out);
+    if (count[VG_EXCLUSION_LEADS]) {
+        say_number(count[VG_EXCLUSION_LEADS], "file holds", "files hold", out);
         vg_text_add(out, " ECG of other leads than those asked for. ");
     }
-    if (count[VG__LOSS_UNREAD]) {
-        say_number(count[VG__LOSS_UNREAD], "file or part of one", "files or parts of files", out);
+    if (count[VG_EXCLUSION_UNREAD]) {
+        say_number(count[VG_EXCLUSION_UNREAD], "file or part of one", "files or parts of files", out);
         vg_text_add(out, " could not be used");
-        say_reasons(store, VG__LOSS_UNREAD, out);
+        say_reasons(store, VG_EXCLUSION_UNREAD, out);
         vg_text_add(out, ". ");
     }
-    if (count[VG__LOSS_WINDOWS]) {
+    if (count[VG_EXCLUSION_WINDOWS]) {
         vg_text_add(out, "Bad stretches of ");
-        say_number(count[VG__LOSS_WINDOWS], "signal", "signals", out);
+        say_number(count[VG_EXCLUSION_WINDOWS], "signal", "signals", out);
         vg_text_add(out, " (");
         vg__time_add(gone, out);
         vg_text_add(out, " in all) became gaps. ");

@@ -196,7 +196,7 @@ static void add_exclusions(const vg_store *store, int64_t most, tally *list, vg_
     if (kinds > SHOWN)
         vg_text_add(text, "left out       for %lld more reason%s\n", (long long)(kinds - SHOWN),
                     plural(kinds - SHOWN));
-    vg__losses_list(store, most, text);
+    vg__exclusions_list(store, most, text);
 }
 
 /* In lines of their own; of a long one the beginning, unless all is wanted. */

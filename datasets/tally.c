@@ -47,47 +47,13 @@ vg_status vg__records_count(const vg_store *store, vg__records *records)
     return VG_OK;
 }
 
-static bool begins(const char *text, const char *with)
-{
-    return strncmp(text, with, strlen(with)) == 0;
-}
-
-vg__loss vg__loss_of(const vg_exclusion *e)
-{
-    static const char *const nothing[] = {"no ECG channel", "no ECG signal"},
-                             *const signal[] = {"no usable ECG", "too short",   "sampled too slowly",
-                                                "unknown unit",  "the rating ", "name: "};
-    if (begins(e->reason, "windows blanked")) return VG__LOSS_WINDOWS;
-    if (begins(e->reason, "no lead ")) return VG__LOSS_LEADS;
-    for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
-        if (begins(e->reason, nothing[i])) return VG__LOSS_NOTHING;
-    if (strstr(e->reason, " is empty")) return VG__LOSS_NOTHING;
-    for (size_t i = 0; i < sizeof signal / sizeof *signal; i++)
-        if (begins(e->reason, signal[i])) return VG__LOSS_SIGNAL;
-    return isfinite(e->seconds) ? VG__LOSS_SIGNAL : VG__LOSS_UNREAD;
-}
-
 const char *vg__source_name(const char *source)
 {
     const char *slash = strrchr(source, '/');
     return slash && slash[1] ? slash + 1 : source;
 }
 
-/* "windows blanked: of 17 1 flat" as "windows blanked: 1 of 17 (1 flat)"; anything else as it is. */
-void vg__loss_reason(const vg_exclusion *e, vg_text *out)
-{
-    static const char head[] = "windows blanked: of ";
-    const double window_s = 10;
-    char *end = NULL;
-    long long windows = begins(e->reason, head) ? strtoll(e->reason + sizeof head - 1, &end, 10) : 0;
-    if (windows > 0 && *end == ' ' && isfinite(e->seconds))
-        vg_text_add(out, "%.0f of %lld windows of 10 s blanked (%s)", e->seconds / window_s, windows,
-                    end + 1);
-    else
-        vg_text_add(out, "%s", e->reason);
-}
-
-void vg__losses_list(const vg_store *store, int64_t most, vg_text *out)
+void vg__exclusions_list(const vg_store *store, int64_t most, vg_text *out)
 {
     int64_t n = vg_store_exclusion_count(store), shown = most > 0 && most < n ? most : n;
     for (int64_t i = 0; i < shown; i++) {
@@ -97,8 +63,7 @@ void vg__losses_list(const vg_store *store, int64_t most, vg_text *out)
             vg_text_add(out, "%7.0f s  ", e->seconds);
         else
             vg_text_add(out, "%7s    ", "?");
-        vg__loss_reason(e, out);
-        vg_text_add(out, "\n");
+        vg_text_add(out, "%s\n", e->reason);
     }
     if (shown < n) vg_text_add(out, "  ... and %lld more; --all lists them\n", (long long)(n - shown));
 }

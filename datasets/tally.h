@@ -18,25 +18,11 @@ typedef struct vg__records {
 } vg__records;
 VG_NODISCARD vg_status vg__records_count(const vg_store *store, vg__records *records);
 
-/* What a line of the table of exclusions is about. The table has no column for it; the reasons that our
- * importers write begin with known words, and a length is known of recordings alone. */
-typedef enum vg__loss {
-    VG__LOSS_SIGNAL,  /* a lead of a record that is there and was not taken */
-    VG__LOSS_WINDOWS, /* stretches of a lead that was taken */
-    VG__LOSS_NOTHING, /* a place where there is no ECG: an empty trial, a file without such a channel */
-    VG__LOSS_LEADS,   /* a file with other leads than those that were asked for */
-    VG__LOSS_UNREAD, /* a file, or a part of one, that could not be read or used: nobody knows what it held */
-} vg__loss;
-vg__loss vg__loss_of(const vg_exclusion *exclusion);
-
 /* The name of a source without its folders. */
 const char *vg__source_name(const char *source);
 
-/* The reason in words for a reader. */
-void vg__loss_reason(const vg_exclusion *exclusion, vg_text *out);
-
 /* Lines "  file  seconds  reason" of the first `most` exclusions (0: all). */
-void vg__losses_list(const vg_store *store, int64_t most, vg_text *out);
+void vg__exclusions_list(const vg_store *store, int64_t most, vg_text *out);
 
 /* "2.27 hours", "8.1 minutes", "20 s". */
 void vg__time_add(double seconds, vg_text *out);

@@ -103,7 +103,7 @@ static void add_head(const vg_check *check, vg_text *out)
     int64_t left_out = 0;
     for (int s = 0; s < check->store_count; s++)
         for (int64_t i = 0; i < vg_store_exclusion_count(check->stores[s]); i++)
-            left_out += vg__loss_of(vg_store_exclusion(check->stores[s], i)) != VG__LOSS_WINDOWS;
+            left_out += vg_store_exclusion(check->stores[s], i)->kind != VG_EXCLUSION_WINDOWS;
     if (left_out)
         vg_text_add(out, "At import %lld %s left out (listed below). ", (long long)left_out,
                     left_out == 1 ? "was" : "were");
@@ -214,38 +214,31 @@ static void add_changes(const vg_check *check, vg_text *out)
     vg_text_add(out, "</table></div>");
 }
 
-static vg_status add_exclusion(const vg_exclusion *e, vg_text *out)
+static void add_exclusion(const vg_exclusion *e, vg_text *out)
 {
-    vg_text reason = {0};
-    char *words;
-    vg__loss_reason(e, &reason);
-    VG_TRY(vg_text_take(&reason, &words));
     vg_text_add(out, "<tr>");
     add_cell(vg__source_name(e->source), out);
     add_cell(e->subject, out);
     add_number(e->seconds, 0, out);
-    add_cell(words, out);
+    add_cell(e->reason, out);
     vg_text_add(out, "</tr>");
-    free(words);
-    return VG_OK;
 }
 
-static vg_status add_exclusions(const vg_check *check, vg_text *out)
+static void add_exclusions(const vg_check *check, vg_text *out)
 {
     int64_t total = 0, shown = 0;
     for (int s = 0; s < check->store_count; s++) total += vg_store_exclusion_count(check->stores[s]);
     vg_text_add(out, "<h2>Left out</h2>");
     if (total == 0) {
         vg_text_add(out, "<p>Nothing was left out at import.</p>");
-        return VG_OK;
+        return;
     }
     vg_text_add(out, "<div class=wide><table><tr><th>file<th>person<th class=n>seconds<th>reason</tr>");
     for (int s = 0; s < check->store_count; s++)
         for (int64_t i = 0; i < vg_store_exclusion_count(check->stores[s]) && shown < ROWS; i++, shown++)
-            VG_TRY(add_exclusion(vg_store_exclusion(check->stores[s], i), out));
+            add_exclusion(vg_store_exclusion(check->stores[s], i), out);
     vg_text_add(out, "</table></div>");
     if (shown < total) vg_text_add(out, "<p>and %lld more</p>", (long long)(total - shown));
-    return VG_OK;
 }
 
 static void add_recordings(const vg_check *check, vg_text *out)
@@ -286,14 +279,12 @@ vg_status vg_check_page(const vg_check *check, char **html)
     *html = NULL;
     add_head(check, &text);
     vg_status status = add_all_strips(check, &text);
-    if (status == VG_OK) {
-        add_changes(check, &text);
-        status = add_exclusions(check, &text);
-    }
     if (status != VG_OK) {
         vg_text_free(&text);
         return status;
     }
+    add_changes(check, &text);
+    add_exclusions(check, &text);
     add_recordings(check, &text);
     vg_text_add(&text, "</html>\n");
     return vg_text_take(&text, html);

@@ -106,7 +106,8 @@ static void print_totals(const vg_check *check, bool all, vg_text *text)
     int64_t excluded = 0;
     for (int s = 0; s < check->store_count; s++) excluded += vg_store_exclusion_count(check->stores[s]);
     if (excluded) vg_text_add(text, "left out at import   %lld:\n", (long long)excluded);
-    for (int s = 0; s < check->store_count; s++) vg__losses_list(check->stores[s], all ? 0 : LEFT_OUT, text);
+    for (int s = 0; s < check->store_count; s++)
+        vg__exclusions_list(check->stores[s], all ? 0 : LEFT_OUT, text);
     print_changes(check, text);
     if (now)
         vg_text_add(text,
@@ -167,6 +168,7 @@ static void put_exclusions(const vg_check *check, vg_json_writer *json)
         for (int64_t i = 0; i < vg_store_exclusion_count(check->stores[s]); i++) {
             const vg_exclusion *e = vg_store_exclusion(check->stores[s], i);
             vg_json_begin_object(json, NULL);
+            vg_json_put_string(json, "kind", vg_exclusion_kind_word(e->kind));
             vg_json_put_string(json, "source", e->source);
             vg_json_put_string(json, "subject", e->subject);
             vg_json_put_string(json, "reason", e->reason);

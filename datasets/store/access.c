@@ -34,6 +34,17 @@ const vg_exclusion *vg_store_exclusion(const vg_store *store, int64_t index)
     return &store->exclusions[index];
 }
 
+const char *vg_exclusion_kind_word(vg_exclusion_kind kind)
+{
+    static const char *const words[] = {
+#define VG_EXCLUSION_WORD(name, word) word,
+        VG_EXCLUSION_KINDS(VG_EXCLUSION_WORD)
+#undef VG_EXCLUSION_WORD
+    };
+    VG_ASSERT((int)kind >= 0 && kind < VG_EXCLUSION_KIND_COUNT);
+    return words[kind];
+}
+
 int vg_store_rating_count(const vg_store *store)
 {
     return store->rating_count;

@@ -196,6 +196,25 @@ static vg_status read_measures(vg_store *store)
     return check_beats(store, total);
 }
 
+/* The words of the kinds, as numbers. */
+static vg_status read_kinds(vg_store *store, int64_t n)
+{
+    static const char *const at = "exclusions/kind";
+    struct vg__store_column words = {0};
+    vg_status status = vg__store_get_texts(store, at, &n, &words);
+    for (int64_t i = 0; status == VG_OK && i < n; i++) {
+        const char *word = words.text + (size_t)i * words.step;
+        int kind = 0;
+        while (kind < VG_EXCLUSION_KIND_COUNT && strcmp(word, vg_exclusion_kind_word(kind)) != 0) kind++;
+        store->exclusions[i].kind = kind;
+        if (kind == VG_EXCLUSION_KIND_COUNT)
+            status = vg_fail(VG_ERR_FORMAT, "%s: %s: \"%.40s\" is none of the known: " VG__STORE_DAMAGED,
+                             store->path, at, word);
+    }
+    free(words.text);
+    return status;
+}
+
 static vg_status read_exclusions(vg_store *store)
 {
     int64_t n = -1;
@@ -211,6 +230,7 @@ static vg_status read_exclusions(vg_store *store)
     store->exclusion_count = n;
     VG_TRY_OUT(vg__store_get_numbers(store, "exclusions/seconds", H5T_FLOAT, H5T_NATIVE_DOUBLE, n, seconds));
     for (int64_t i = 0; i < n; i++) store->exclusions[i].seconds = seconds[i];
+    VG_TRY_OUT(read_kinds(store, n));
     int column = 0;
 #define READ_COLUMN(field)                                                                                   \
     VG_TRY_OUT(vg__store_get_texts(store, "exclusions/" #field, &n, &store->exclusion_texts[column]));       \

@@ -63,8 +63,24 @@ typedef struct vg_recording {
     uint64_t fingerprint; /* vg_fingerprint() of the samples; set by the store */
 } vg_recording;
 
+/* What something that was left out is: X(NAME, the word in the file). */
+#define VG_EXCLUSION_KINDS(X)                                                                                \
+    X(SIGNAL, "signal")   /* a lead of a record that is there and was not taken */                           \
+    X(WINDOWS, "windows") /* stretches of a lead that was taken */                                           \
+    X(NOTHING, "nothing") /* a place where there is no ECG: an empty trial, a file without such a channel */ \
+    X(LEADS, "leads")     /* a file with other leads than those that were asked for */                       \
+    X(UNREAD, "unread")   /* a file, or a part of one, that could not be read or used */
+
+typedef enum vg_exclusion_kind {
+#define VG_EXCLUSION_ENUM(name, word) VG_EXCLUSION_##name,
+    VG_EXCLUSION_KINDS(VG_EXCLUSION_ENUM)
+#undef VG_EXCLUSION_ENUM
+        VG_EXCLUSION_KIND_COUNT
+} vg_exclusion_kind;
+
 /* Something that was left out at import. */
 typedef struct vg_exclusion {
+    vg_exclusion_kind kind;
     const char *source;  /* file */
     const char *subject; /* "" if unknown */
     const char *reason;  /* a sentence part: "no usable ECG: flat for 98 % of the time" */
@@ -144,6 +160,7 @@ VG_API int64_t vg_store_recording_count(const vg_store *store);
 VG_API const vg_recording *vg_store_recording(const vg_store *store, int64_t index);
 VG_API int64_t vg_store_exclusion_count(const vg_store *store);
 VG_API const vg_exclusion *vg_store_exclusion(const vg_store *store, int64_t index);
+VG_API const char *vg_exclusion_kind_word(vg_exclusion_kind kind); /* "signal" */
 VG_API int vg_store_rating_count(const vg_store *store);
 VG_API const char *vg_store_rating_name(const vg_store *store, int column);
 VG_API const double *vg_store_ratings(const vg_store *store,

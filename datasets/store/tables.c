@@ -58,13 +58,19 @@ static bool write_exclusions(const vg_store_writer *writer, hid_t group)
 {
     const vg_exclusion *exclusions = writer->exclusions;
     int64_t n = writer->exclusion_count;
-    double *seconds = malloc((n ? (size_t)n : 1) * sizeof *seconds);
-    if (!seconds) return false;
-    for (int64_t i = 0; i < n; i++) seconds[i] = exclusions[i].seconds;
-    bool written = vg__store_put_table(group, "seconds", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1,
-                                       &(hsize_t){(hsize_t)n}, seconds);
+    double *seconds = malloc((size_t)(n + 1) * sizeof *seconds);
+    const char **kinds = malloc((size_t)(n + 1) * sizeof *kinds);
+    bool written = seconds && kinds;
+    for (int64_t i = 0; written && i < n; i++) {
+        seconds[i] = exclusions[i].seconds;
+        kinds[i] = vg_exclusion_kind_word(exclusions[i].kind);
+    }
+    written = written && vg__store_put_table(group, "seconds", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1,
+                                             &(hsize_t){(hsize_t)n}, seconds);
+    written = written && vg__store_put_texts(group, "kind", kinds, sizeof *kinds, (size_t)n);
     free(seconds);
-    static const vg_exclusion none = {"", "", "", 0};
+    free(kinds);
+    static const vg_exclusion none = {.source = "", .subject = "", .reason = ""};
     const vg_exclusion *first = n ? exclusions : &none;
 #define WRITE_COLUMN(field)                                                                                  \
     written = written && vg__store_put_texts(group, #field, &first->field, sizeof *first, (size_t)n);

@@ -253,7 +253,7 @@ vg_status vg_store_writer_exclude(vg_store_writer *writer, const vg_exclusion *e
 #undef CHECK
     VG_TRY(vg__store_grow((void **)&writer->exclusions, writer->exclusion_count, &writer->exclusion_capacity,
                           sizeof *writer->exclusions));
-    vg_exclusion copy = {.seconds = exclusion->seconds};
+    vg_exclusion copy = {.kind = exclusion->kind, .seconds = exclusion->seconds};
 #define COPY(field) VG_TRY_OUT(replace_text(&copy.field, exclusion->field));
     VG_EXCLUSION_TEXTS(COPY)
 #undef COPY

@@ -67,9 +67,11 @@ static vg_store *make_store(const char *name)
     make_ecg(x, 5, 0.01);
     for (int i = 0; i < N; i++) x[i] *= 60;
     add(writer, "P4", "made/strong.dat", "I", x);
-    assert_ok(vg_store_writer_exclude(writer, &(vg_exclusion){"made/cut.dat", "P9", "cut short", NAN}));
     assert_ok(vg_store_writer_exclude(
-        writer, &(vg_exclusion){"made/good.dat", "P1", "windows blanked: of 17 1 flat", 10}));
+        writer, &(vg_exclusion){VG_EXCLUSION_UNREAD, "made/cut.dat", "P9", "cut short", NAN}));
+    assert_ok(
+        vg_store_writer_exclude(writer, &(vg_exclusion){VG_EXCLUSION_WINDOWS, "made/good.dat", "P1",
+                                                        "windows of 10 s blanked: 1 of 17 (1 flat)", 10}));
     vg_store_info info = fixture_info("made", RATE);
     info.filter = "none";
     info.filter_order = 0;
@@ -186,7 +188,7 @@ static void test_shown(void **unused)
     assert_non_null(strstr(page, "<h2>Worst</h2>"));
     assert_non_null(strstr(page, "At import 1 was left out"));
     assert_non_null(strstr(page, "Typical <span class=soft>3 of 5;"));
-    assert_non_null(strstr(page, "<td>1 of 17 windows of 10 s blanked (1 flat)</td>"));
+    assert_non_null(strstr(page, "<td>windows of 10 s blanked: 1 of 17 (1 flat)</td>"));
     static const char *const elsewhere[] = {
         "<script", "http://", "https://", "src=", "href=", "@import", "url("};
     for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)

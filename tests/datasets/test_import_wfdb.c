@@ -378,8 +378,7 @@ static void test_pipeline(void **unused)
     assert_int_equal(report.windows_dropped, 1);
     assert_int_equal(vg_store_exclusion_count(store), 1);
     assert_true(vg_store_exclusion(store, 0)->seconds == 10);
-    assert_non_null(
-        strstr(vg_store_exclusion(store, 0)->reason, "windows blanked: of 4 1 with missing samples, 1 flat"));
+    assert_non_null(strstr(vg_store_exclusion(store, 0)->reason, "windows of 10 s blanked: 1 of 4 (1 flat"));
     float *x = import_samples(store, 0);
     for (int64_t i = 0; i < 128 * 40; i++) {
         double t = (double)i / 128;

@@ -17,9 +17,10 @@ static vg_store_writer *begin(const char *name, char **path)
     return writer;
 }
 
-static void exclude(vg_store_writer *writer, const char *source, const char *reason, double seconds)
+static void exclude(vg_store_writer *writer, vg_exclusion_kind kind, const char *source, const char *reason,
+                    double seconds)
 {
-    assert_ok(vg_store_writer_exclude(writer, &(vg_exclusion){source, "", reason, seconds}));
+    assert_ok(vg_store_writer_exclude(writer, &(vg_exclusion){kind, source, "", reason, seconds}));
 }
 
 /* A store's paragraph as one line, the caller's to free; no line of it is too long. */
@@ -81,8 +82,8 @@ static void test_paragraph(void **unused)
     vg_store_info info = fixture_info("paper", RATE);
     fixture_add(writer, "P1", "1", "I", "a.dat", N, 1, NULL);
     fixture_add(writer, "P1", "2", "I", "b.dat", N, 2, NULL);
-    exclude(writer, "c.dat", "no usable ECG: flat", 60);
-    exclude(writer, "a.dat", "windows blanked: of 6 1 flat", 10);
+    exclude(writer, VG_EXCLUSION_SIGNAL, "c.dat", "no usable ECG: flat", 60);
+    exclude(writer, VG_EXCLUSION_WINDOWS, "a.dat", "windows of 10 s blanked: 1 of 6 (1 flat)", 10);
     assert_ok(vg_store_writer_note(writer, "selection", "a and b"));
     expect_methods(writer, path, &info, says);
 }
@@ -113,8 +114,8 @@ static void test_leads(void **unused)
         for (int l = 0; l < 12; l++)
             fixture_add(writer, person, "", leads[l], file, N, (uint32_t)(r * 12 + l), NULL);
     }
-    exclude(writer, "x/7.hea", "no usable ECG: flat", 10);
-    exclude(writer, "x/7.hea", "no usable ECG: flat", 10);
+    exclude(writer, VG_EXCLUSION_SIGNAL, "x/7.hea", "no usable ECG: flat", 10);
+    exclude(writer, VG_EXCLUSION_SIGNAL, "x/7.hea", "no usable ECG: flat", 10);
     expect_methods(writer, path, &info, says);
 
     /* A lead that was left out beside one that was taken is no record that was left out. */
@@ -122,7 +123,7 @@ static void test_leads(void **unused)
     fixture_add(writer, "p", "", "I", "a.hea", N, 1, NULL);
     fixture_add(writer, "p", "", "V1", "a.hea", N, 2, NULL);
     fixture_add(writer, "p", "", "I", "b.hea", N, 3, NULL);
-    exclude(writer, "b.hea", "no usable ECG: flat", 10);
+    exclude(writer, VG_EXCLUSION_SIGNAL, "b.hea", "no usable ECG: flat", 10);
     expect_methods(writer, path, &info, uneven);
 }
 
@@ -176,14 +177,15 @@ static void test_left_out(void **unused)
     vg_store_info info = fixture_info("left", RATE);
     vg_store_writer *writer = begin("left.h5", &path);
     fixture_add(writer, "ann", "", "I", "a.edf", N, 1, NULL);
-    exclude(writer, "b.edf", "no usable ECG: noisy: so it is", 365);
-    exclude(writer, "c.edf", "the rating task has no number for \"2\"", NAN);
-    exclude(writer, "d.edf", "the rating task has no number for \"2\"", NAN);
-    exclude(writer, "e.mat:joined_data{17}", "trial 17 is empty: no recording of this long video", NAN);
-    exclude(writer, "f.mat", "no ECG channel: its channels are scr", 600);
-    exclude(writer, "g.mat", "no ECG channel: its channels are scr", NAN);
-    exclude(writer, "h.mat", "damaged: at byte 7", NAN);
-    exclude(writer, "i.edf", "no lead V5; it has I, II", 600);
+    exclude(writer, VG_EXCLUSION_SIGNAL, "b.edf", "no usable ECG: noisy: so it is", 365);
+    exclude(writer, VG_EXCLUSION_SIGNAL, "c.edf", "the rating task has no number for \"2\"", NAN);
+    exclude(writer, VG_EXCLUSION_SIGNAL, "d.edf", "the rating task has no number for \"2\"", NAN);
+    exclude(writer, VG_EXCLUSION_NOTHING, "e.mat:joined_data{17}",
+            "trial 17 is empty: no recording of this long video", NAN);
+    exclude(writer, VG_EXCLUSION_NOTHING, "f.mat", "no ECG channel: its channels are scr", 600);
+    exclude(writer, VG_EXCLUSION_NOTHING, "g.mat", "no ECG channel: its channels are scr", NAN);
+    exclude(writer, VG_EXCLUSION_UNREAD, "h.mat", "damaged: at byte 7", NAN);
+    exclude(writer, VG_EXCLUSION_LEADS, "i.edf", "no lead V5; it has I, II", 600);
     assert_ok(vg_store_writer_note(writer, "kept", "a: noisy"));
     assert_ok(vg_store_writer_note(
         writer, "bridged", "3 gaps of up to 20 ms in 1 of 1 recordings filled by straight lines: a:I 3"));
@@ -276,9 +278,9 @@ static void test_summary(void **unused)
     fixture_add(writer, "ann", "", "II", "a.dat", N, 2, NULL);
     for (int i = 0; i < 25; i++) {
         snprintf(file, sizeof file, "x/f%02d.dat", i);
-        exclude(writer, file, "no usable ECG: noisy", 60);
+        exclude(writer, VG_EXCLUSION_SIGNAL, file, "no usable ECG: noisy", 60);
     }
-    exclude(writer, "x/cut.dat", "cut short", NAN);
+    exclude(writer, VG_EXCLUSION_UNREAD, "x/cut.dat", "cut short", NAN);
     for (int i = 0; i < 30; i++) strcat(note, "word ");
     strcat(note, "the end of a long note");
     assert_ok(vg_store_writer_note(writer, "long", note));

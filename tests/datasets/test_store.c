@@ -82,8 +82,10 @@ static char *write_store(const char *name)
         free(samples);
     }
     assert_int_equal(vg_store_writer_count(writer), RECORDINGS);
-    assert_ok(vg_store_writer_exclude(writer, &(vg_exclusion){"d.dat", "P09", "flat", 61.5}));
-    assert_ok(vg_store_writer_exclude(writer, &(vg_exclusion){"e.dat", NULL, "unreadable", NAN}));
+    assert_ok(
+        vg_store_writer_exclude(writer, &(vg_exclusion){VG_EXCLUSION_SIGNAL, "d.dat", "P09", "flat", 61.5}));
+    assert_ok(vg_store_writer_exclude(
+        writer, &(vg_exclusion){VG_EXCLUSION_UNREAD, "e.dat", NULL, "unreadable", NAN}));
     assert_ok(vg_store_writer_note(writer, "command", "first"));
     assert_ok(vg_store_writer_note(writer, "command", "vagus data import"));
     assert_ok(vg_store_writer_note(writer, "remark", ""));
@@ -118,6 +120,8 @@ static bool content_is_whole(vg_store *store)
     VG_STORE_REALS(SAME_VALUE)
     VG_STORE_FLAGS(SAME_VALUE)
     same = same && strcmp(vg_store_exclusion(store, 0)->reason, "flat") == 0 &&
+           vg_store_exclusion(store, 0)->kind == VG_EXCLUSION_SIGNAL &&
+           vg_store_exclusion(store, 1)->kind == VG_EXCLUSION_UNREAD &&
            vg_store_exclusion(store, 0)->seconds == 61.5 && vg_store_note(store, "command") &&
            strcmp(vg_store_note(store, "command"), "vagus data import") == 0 &&
            strcmp(vg_store_rating_name(store, 0), "arousal") == 0;

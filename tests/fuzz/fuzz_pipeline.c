@@ -37,10 +37,10 @@ vg_status vg__pipeline_add(vg__pipeline *pipeline, const vg__raw *raw)
     return VG_OK;
 }
 
-vg_status vg__pipeline_exclude(vg__pipeline *pipeline, vg_status status, const char *file,
+vg_status vg__pipeline_exclude(vg__pipeline *pipeline, vg_exclusion_kind kind, const char *file,
                                const char *subject, double seconds, const char *format, ...)
 {
-    FUZZ_CHECK(status != VG_OK && *format);
+    FUZZ_CHECK(kind < VG_EXCLUSION_KIND_COUNT && *format);
     read_text(pipeline, file);
     read_text(pipeline, subject);
     pipeline->sum = seconds;

@@ -121,6 +121,7 @@ def make_store():
         f["ratings/values"] = np.array([[1.0], [2.0]])
         for key in ("source", "subject", "reason"):
             f["exclusions/" + key] = np.array([b"c"])
+        f["exclusions/kind"] = np.array([b"unread"])
         f["exclusions/seconds"] = np.array([1.0])
         f["features/names"] = np.array([b"mean_bpm"])
         f["features/values"] = np.array([[60.0], [float("nan")]])

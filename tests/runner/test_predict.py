@@ -67,7 +67,7 @@ def same_as_fold(run_folder, method, number, *words):
 
 def the_very_answers():
     """Whatever the normalisation, the overlap and the size of a batch; of the best weights and of the last."""
-    for scope in ("corpus", "recording", "segment"):
+    for scope in ("corpus", "recording"):
         folder = "runs/" + scope
         run(*SCRATCH, "data.normalize=" + scope, "output_dir=" + folder, "train.batch_size=7", "data.stride=2.5")
         for fold in (0, 1):
@@ -122,6 +122,8 @@ def folders():
     assert predict("runs/half", "ecg.h5") == first
     run("predict", "--model", "runs/half", "ecg.h5", says=["fold-001", "not over", "left out"])
     run("predict", "--model", "runs/half/scratch/fold-001", "ecg.h5", says=["training of this fold is not over"])
+    write("runs/half/scratch/fold-000/predictions.json", json.dumps({"step": 1, "segments": [], "probabilities": []}))
+    run("predict", "--model", "runs/half/scratch/fold-000", "ecg.h5", says=["weights of step 1", "not there any more"])
     os.remove("runs/half/scratch/fold-000/predictions.json")
     run("predict", "--model", "runs/half", "ecg.h5", expect=2, says=["no fold is done", "--resume"])
     # Others' data get no warning of that kind; and their order does not matter.

@@ -88,13 +88,13 @@ static vg_status add_trial(amigos *a, int64_t index, const vg__mat_value *trial)
     if (trial->kind == VG__MAT_NUMBERS && trial->count == 0) {
         snprintf(reason, sizeof reason, "trial %s is empty: %s", name,
                  index >= 16 ? "no recording of this long video" : "no recording of this video");
-        return vg__mat_exclude(a->pipeline, a->path, a->subject, trial, reason);
+        return vg__mat_exclude(a->pipeline, VG_EXCLUSION_NOTHING, a->path, a->subject, trial, reason);
     }
     if (trial->kind != VG__MAT_NUMBERS || trial->rank != 2 ||
         (original ? trial->columns < ORIGINAL_COLUMNS : trial->columns != COLUMNS)) {
         snprintf(reason, sizeof reason, "trial %s is %s where %d columns of numbers are expected", name,
                  vg__mat_describe(trial, text), original ? ORIGINAL_COLUMNS : COLUMNS);
-        return vg__mat_exclude(a->pipeline, a->path, a->subject, trial, reason);
+        return vg__mat_exclude(a->pipeline, VG_EXCLUSION_UNREAD, a->path, a->subject, trial, reason);
     }
     bool rated = read_ratings(a, index, ratings);
     const vg__mat_value *video = index < a->videos.children ? &a->videos.child[index] : NULL;
@@ -155,13 +155,13 @@ static vg_status read_file(vg__pipeline *pipeline, void *context, const char *pa
                  : vg__mat_has(mat, LAYOUT[ORIGINAL].variable)   ? ORIGINAL
                                                                  : UNKNOWN;
     if (a->version == UNKNOWN)
-        return vg__pipeline_exclude(pipeline, VG_ERR_FORMAT, path, a->subject, NAN,
+        return vg__pipeline_exclude(pipeline, VG_EXCLUSION_UNREAD, path, a->subject, NAN,
                                     "no file of AMIGOS: it has neither joined_data nor ECG_DATA, but %.300s",
                                     vg__mat_names(mat));
     if (a->first == UNKNOWN) a->first = a->version;
     if (a->version != a->first)
         return vg__pipeline_exclude(
-            pipeline, VG_ERR_DATA, path, a->subject, NAN,
+            pipeline, VG_EXCLUSION_UNREAD, path, a->subject, NAN,
             "pre-processed and original files hold the same trials; only those of the "
             "first kind met are imported, which was %s",
             LAYOUT[a->first].variable);

@@ -66,16 +66,16 @@ static vg_status add_clip(vg__pipeline *pipeline, const ascertain *a, const char
     snprintf(trial, sizeof trial, "%d", clip);
     snprintf(record, sizeof record, "%s_%s", subject, trial);
     if (person < 0)
-        return vg__pipeline_exclude(pipeline, VG_ERR_DATA, path, "", NAN,
+        return vg__pipeline_exclude(pipeline, VG_EXCLUSION_UNREAD, path, "", NAN,
                                     "its folder is not called Movie_Pxx, so whose it is stays unknown");
     if (x->kind != VG__MAT_NUMBERS || x->rank != 2 || x->columns < 3)
         return vg__pipeline_exclude(
-            pipeline, VG_ERR_DATA, path, subject, NAN,
+            pipeline, VG_EXCLUSION_UNREAD, path, subject, NAN,
             "Data_ECG is %s where a time and two leads, [n x 3] or more, are expected",
             vg__mat_describe(x, text));
     double rate = vg__mat_rate_of(x, 0, &gaps);
     if (rate == 0)
-        return vg__pipeline_exclude(pipeline, VG_ERR_DATA, path, subject, NAN,
+        return vg__pipeline_exclude(pipeline, VG_EXCLUSION_UNREAD, path, subject, NAN,
                                     "the times in column 1 of Data_ECG do not rise, so the rate is unknown");
     if (gaps > 0)
         vg__pipeline_warn(pipeline, "%s: %lld gaps in the times are closed up", path, (long long)gaps);

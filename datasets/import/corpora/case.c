@@ -112,7 +112,7 @@ static vg_status end_run(vg__pipeline *pipeline, subject *p)
         status = vg__pipeline_add(pipeline, &raw);
     } else {
         status = vg__pipeline_exclude(
-            pipeline, VG_ERR_DATA, p->path, p->name, (double)p->count / RATE,
+            pipeline, VG_EXCLUSION_SIGNAL, p->path, p->name, (double)p->count / RATE,
             "video %d: its times are %g apart in the mean, not the millisecond of 1000 Hz", p->video, step);
     }
     p->count = 0;

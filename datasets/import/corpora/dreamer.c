@@ -43,12 +43,12 @@ static vg_status add_recording(const dreamer *d, const vg__mat_value *x, int64_t
     snprintf(record, sizeof record, "%s_%s", d->subject, trial);
     if (x->kind == VG__MAT_NUMBERS && x->count == 0) {
         snprintf(reason, sizeof reason, "trial %s is empty", trial);
-        return vg__mat_exclude(d->pipeline, d->path, d->subject, x, reason);
+        return vg__mat_exclude(d->pipeline, VG_EXCLUSION_NOTHING, d->path, d->subject, x, reason);
     }
     if (x->kind != VG__MAT_NUMBERS || x->columns != LEADS) {
         snprintf(reason, sizeof reason, "trial %s is %s where two columns of numbers are expected", trial,
                  vg__mat_describe(x, text));
-        return vg__mat_exclude(d->pipeline, d->path, d->subject, x, reason);
+        return vg__mat_exclude(d->pipeline, VG_EXCLUSION_UNREAD, d->path, d->subject, x, reason);
     }
     for (int i = 0; i < RATING_COUNT; i++)
         ratings[i] = d->score[i] && film < d->score[i]->count ? d->score[i]->numbers[film] : NAN;
@@ -85,7 +85,7 @@ static vg_status add_cells(const dreamer *d, const vg__mat_value *person, const 
     if (!cells || cells->kind != VG__MAT_CELL) {
         snprintf(reason, sizeof reason, "ECG.%s is %s where a cell array is expected", what,
                  vg__mat_describe(cells, text));
-        return vg__mat_exclude(d->pipeline, d->path, d->subject, person, reason);
+        return vg__mat_exclude(d->pipeline, VG_EXCLUSION_UNREAD, d->path, d->subject, person, reason);
     }
     for (int64_t i = 0; i < cells->children; i++)
         VG_TRY(add_recording(d, &cells->child[i], i, what[0] == 'b'));
@@ -123,7 +123,7 @@ static vg_status read_file(vg__pipeline *pipeline, void *context, const char *pa
     d->path = path;
     d->fatal = false;
     if (!vg__mat_has(mat, "DREAMER"))
-        return vg__pipeline_exclude(pipeline, VG_ERR_FORMAT, path, "", NAN,
+        return vg__pipeline_exclude(pipeline, VG_EXCLUSION_UNREAD, path, "", NAN,
                                     "not DREAMER.mat: it has no variable DREAMER, but %.300s",
                                     vg__mat_names(mat));
     vg_status status = vg__mat_each(mat, "DREAMER.Data", "EEG", visit_person, d);

@@ -46,16 +46,17 @@ static vg_status add_ecg(pspm *p, const vg__mat_value *channel, const vg__mat_va
     if (p->found > 1) snprintf(lead, sizeof lead, "ecg %d", p->found);
     if (!vg__pipeline_wants_lead(p->pipeline, lead, p->found - 1)) return VG_OK;
     if (data && data->kind == VG__MAT_NUMBERS && data->count == 0)
-        return vg__mat_exclude(p->pipeline, p->path, p->subject, channel, "its ECG channel is empty");
+        return vg__mat_exclude(p->pipeline, VG_EXCLUSION_NOTHING, p->path, p->subject, channel,
+                               "its ECG channel is empty");
     if (!data || data->kind != VG__MAT_NUMBERS || (data->rows != 1 && data->columns != 1)) {
         snprintf(reason, sizeof reason, "its data are %s where one row or column of numbers is expected",
                  vg__mat_describe(data, words));
-        return vg__mat_exclude(p->pipeline, p->path, p->subject, channel, reason);
+        return vg__mat_exclude(p->pipeline, VG_EXCLUSION_UNREAD, p->path, p->subject, channel, reason);
     }
     if (!(rate > 0)) {
         snprintf(reason, sizeof reason, "header.sr is %s where the sampling rate in Hz is expected",
                  vg__mat_describe(vg__mat_field(header, "sr"), words));
-        return vg__mat_exclude(p->pipeline, p->path, p->subject, channel, reason);
+        return vg__mat_exclude(p->pipeline, VG_EXCLUSION_UNREAD, p->path, p->subject, channel, reason);
     }
     if (fabs((double)data->count / rate - p->duration) > 0.01 * p->duration + 1)
         vg__pipeline_warn(p->pipeline, "%s: %s lasts %g s, but infos.duration says %g", p->path,
@@ -106,7 +107,7 @@ static vg_status read_file(vg__pipeline *pipeline, void *context, const char *pa
     *p = (pspm){.pipeline = pipeline, .path = path, .duration = NAN};
     name_subject(p);
     if (!vg__mat_has(mat, "data"))
-        return vg__pipeline_exclude(pipeline, VG_ERR_FORMAT, path, p->subject, NAN,
+        return vg__pipeline_exclude(pipeline, VG_EXCLUSION_UNREAD, path, p->subject, NAN,
                                     "no file of PsPM: it has no variable data, but %.300s",
                                     vg__mat_names(mat));
     if (vg__mat_has(mat, "infos")) {
@@ -118,7 +119,8 @@ static vg_status read_file(vg__pipeline *pipeline, void *context, const char *pa
     if (p->fatal) return status;
     if (status != VG_OK) return vg__pipeline_reject(pipeline, status, path);
     if (p->found > 0) return VG_OK;
-    return vg__pipeline_exclude(pipeline, VG_ERR_DATA, path, p->subject, p->duration, "no ECG channel: %s%s",
+    return vg__pipeline_exclude(pipeline, VG_EXCLUSION_NOTHING, path, p->subject, p->duration,
+                                "no ECG channel: %s%s",
                                 p->beats ? "it holds times of heart beats and no signal; "
                                            "its channels are "
                                          : "its channels are ",

@@ -146,7 +146,7 @@ static vg_status import_channels(vg__pipeline *pipeline, const vg__edf *e)
         VG_TRY(add_channel(pipeline, e, c));
     }
     if (taken > 0) return VG_OK;
-    return vg__pipeline_exclude(pipeline, VG_ERR_DATA, e->path, "", (double)e->records * e->duration,
+    return vg__pipeline_exclude(pipeline, VG_EXCLUSION_NOTHING, e->path, "", (double)e->records * e->duration,
                                 "no ECG channel: leads=%s finds none among %s",
                                 vg__pipeline_options(pipeline)->leads, labels);
 }

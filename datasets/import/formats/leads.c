@@ -18,6 +18,7 @@ vg_status vg__leads_check(vg__pipeline *pipeline, const vg__leads *leads, const 
                           const char *subject, double seconds)
 {
     if (leads->taken > 0 || leads->count == 0) return VG_OK;
-    return vg__pipeline_exclude(pipeline, VG_ERR_DATA, file, subject, seconds, "no lead %.200s; it has %s",
-                                vg__pipeline_options(pipeline)->leads, leads->names);
+    return vg__pipeline_exclude(pipeline, VG_EXCLUSION_LEADS, file, subject, seconds,
+                                "no lead %.200s; it has %s", vg__pipeline_options(pipeline)->leads,
+                                leads->names);
 }

@@ -140,7 +140,9 @@ static vg_status add_array(source *s, const vg__mat_value *array, const char *tr
     if (array->kind != VG__MAT_NUMBERS || array->rank != 2 || array->count == 0) {
         snprintf(reason, sizeof reason, "it is %s where [samples x leads] is expected",
                  vg__mat_describe(array, text));
-        return vg__mat_exclude(s->pipeline, s->path, s->found.subject, array, reason);
+        const bool empty = array->kind == VG__MAT_NUMBERS && array->count == 0;
+        return vg__mat_exclude(s->pipeline, empty ? VG_EXCLUSION_NOTHING : VG_EXCLUSION_UNREAD, s->path,
+                               s->found.subject, array, reason);
     }
     bool by_rows = s->map.samples[0] ? s->map.samples[0] == 'r' : array->rows >= array->columns;
     const int64_t samples = by_rows ? array->rows : array->columns;
@@ -150,7 +152,7 @@ static vg_status add_array(source *s, const vg__mat_value *array, const char *tr
         snprintf(reason, sizeof reason,
                  "it has %lld leads, but the option map names %d; samples= can turn it", (long long)leads,
                  named);
-        return vg__mat_exclude(s->pipeline, s->path, s->found.subject, array, reason);
+        return vg__mat_exclude(s->pipeline, VG_EXCLUSION_UNREAD, s->path, s->found.subject, array, reason);
     }
     double *x = malloc((size_t)samples * sizeof *x);
     if (!x) return vg_fail(VG_ERR_MEMORY, "%s: no memory for %lld samples", s->path, (long long)samples);

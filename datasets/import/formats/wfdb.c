@@ -243,7 +243,7 @@ static vg_status import_lead(vg__pipeline *pipeline, const vg__wfdb_header *h, c
     if (held == 0) return VG_OK; /* listed, but in no segment */
     if (r->frames / MOST_GAP > held)
         return vg__pipeline_exclude(
-            pipeline, VG_ERR_DATA, h->path, "", (double)held / h->rate,
+            pipeline, VG_EXCLUSION_SIGNAL, h->path, "", (double)held / h->rate,
             "%s is missing for all but %lld of %lld samples; import the segments that "
             "hold it by themselves",
             lead, (long long)held, (long long)r->frames);

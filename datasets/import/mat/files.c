@@ -51,12 +51,12 @@ vg_status vg__mat_add_column(vg__pipeline *pipeline, const vg__mat_value *array,
     return vg__pipeline_add(pipeline, &raw);
 }
 
-vg_status vg__mat_exclude(vg__pipeline *pipeline, const char *path, const char *subject,
-                          const vg__mat_value *value, const char *reason)
+vg_status vg__mat_exclude(vg__pipeline *pipeline, vg_exclusion_kind kind, const char *path,
+                          const char *subject, const vg__mat_value *value, const char *reason)
 {
     char place[PLACE];
     snprintf(place, sizeof place, "%s:%s", path, value->path);
-    return vg__pipeline_exclude(pipeline, VG_ERR_DATA, place, subject, NAN, "%s", reason);
+    return vg__pipeline_exclude(pipeline, kind, place, subject, NAN, "%s", reason);
 }
 
 double vg__mat_rate_of(const vg__mat_value *array, int64_t column, int64_t *gaps)

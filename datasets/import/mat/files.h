@@ -21,8 +21,8 @@ VG_NODISCARD vg_status vg__mat_add_column(vg__pipeline *pipeline, const vg__mat_
                                           int64_t from, vg__raw raw);
 
 /* Leaves out what stands at a value's path, with the reason. */
-VG_NODISCARD vg_status vg__mat_exclude(vg__pipeline *pipeline, const char *path, const char *subject,
-                                       const vg__mat_value *value, const char *reason);
+VG_NODISCARD vg_status vg__mat_exclude(vg__pipeline *pipeline, vg_exclusion_kind kind, const char *path,
+                                       const char *subject, const vg__mat_value *value, const char *reason);
 
 /* The sampling rate that a column of times in ms tells: over the whole length, since single steps are rounded
  * to whole ms; to the whole Hz when that is nearer than 0.2 %, else to 0.1 Hz. 0 when the times do not rise

@@ -28,8 +28,11 @@ static vg_status emit_exclusion(vg__pipeline *pipeline, const vg__job *job)
                  job->text);
     pipeline->report->excluded++;
     if (!job->record) pipeline->report->unread++;
-    vg_exclusion exclusion = {
-        .source = job->file, .subject = job->fields.subject, .reason = job->text, .seconds = job->seconds};
+    vg_exclusion exclusion = {.kind = job->loss,
+                              .source = job->file,
+                              .subject = job->fields.subject,
+                              .reason = job->text,
+                              .seconds = job->seconds};
     return vg_store_writer_exclude(pipeline->writer, &exclusion);
 }
 
@@ -100,9 +103,10 @@ static vg_status note_blanks(vg__pipeline *pipeline, const vg__job *job)
     char reason[VG__LINE_SIZE];
     if (job->dropped == 0) return VG_OK;
     pipeline->report->windows_dropped += job->dropped;
-    snprintf(reason, sizeof reason, "windows blanked: of %lld %s", (long long)job->quality.windows,
-             job->windows);
-    vg_exclusion exclusion = {.source = job->file,
+    snprintf(reason, sizeof reason, "windows of 10 s blanked: %lld of %lld (%s)", (long long)job->dropped,
+             (long long)job->quality.windows, job->windows);
+    vg_exclusion exclusion = {.kind = VG_EXCLUSION_WINDOWS,
+                              .source = job->file,
                               .subject = job->fields.subject,
                               .reason = reason,
                               .seconds = job->dropped_seconds};

@@ -85,6 +85,7 @@ typedef struct vg__job {
 
     /* An exclusion (also of a recording that was found unusable: `status` is not OK then) or a warning */
     vg_status status;
+    vg_exclusion_kind loss;
     double seconds;
     char text[VG__LINE_SIZE];          /* reason, warning or cause */
     char windows[VG__LINE_SIZE / 4];   /* which windows were blanked */

@@ -72,12 +72,14 @@ void vg__pipeline_warn(vg__pipeline *pipeline, const char *format, ...)
 }
 
 /* Puts an exclusion into its place. With `strict` it is the error, unless an earlier recording has one. */
-static vg_status add_exclusion(vg__pipeline *pipeline, vg_status status, const char *file,
-                               const char *subject, double seconds, uint64_t record, const char *reason)
+static vg_status add_exclusion(vg__pipeline *pipeline, vg_exclusion_kind kind, vg_status status,
+                               const char *file, const char *subject, double seconds, uint64_t record,
+                               const char *reason)
 {
     vg__job *job = make_job(pipeline, file);
     if (!job) return VG_ERR_MEMORY;
     job->kind = VG__JOB_EXCLUSION;
+    job->loss = kind;
     job->status = status;
     job->seconds = seconds;
     job->record = record;
@@ -87,7 +89,7 @@ static vg_status add_exclusion(vg__pipeline *pipeline, vg_status status, const c
     return pipeline->options->strict ? vg__ordered_drain(pipeline->queue) : VG_OK;
 }
 
-vg_status vg__pipeline_exclude(vg__pipeline *pipeline, vg_status status, const char *file,
+vg_status vg__pipeline_exclude(vg__pipeline *pipeline, vg_exclusion_kind kind, const char *file,
                                const char *subject, double seconds, const char *format, ...)
 {
     char reason[VG__LINE_SIZE];
@@ -95,7 +97,8 @@ vg_status vg__pipeline_exclude(vg__pipeline *pipeline, vg_status status, const c
     va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
-    return add_exclusion(pipeline, status, file, subject, seconds, 0, reason);
+    const vg_status status = kind == VG_EXCLUSION_UNREAD ? VG_ERR_FORMAT : VG_ERR_DATA;
+    return add_exclusion(pipeline, kind, status, file, subject, seconds, 0, reason);
 }
 
 static vg_status reject(vg__pipeline *pipeline, vg_status status, const char *file, uint64_t record)
@@ -109,7 +112,8 @@ static vg_status reject(vg__pipeline *pipeline, vg_status status, const char *fi
     /* Most causes begin with the file; in the table it has a column of its own. */
     size_t length = strlen(file);
     bool named = strncmp(cause, file, length) == 0 && strncmp(cause + length, ": ", 2) == 0;
-    return add_exclusion(pipeline, status, file, "", NAN, record, cause + (named ? length + 2 : 0));
+    const vg_exclusion_kind kind = record ? VG_EXCLUSION_SIGNAL : VG_EXCLUSION_UNREAD;
+    return add_exclusion(pipeline, kind, status, file, "", NAN, record, cause + (named ? length + 2 : 0));
 }
 
 vg_status vg__pipeline_reject(vg__pipeline *pipeline, vg_status status, const char *file)
@@ -125,7 +129,8 @@ static VG_PRINTF(5, 6) vg_status refuse(vg__pipeline *pipeline, const vg__raw *r
     va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
-    return add_exclusion(pipeline, VG_ERR_DATA, raw->file, subject, seconds, vg__record_of(raw), reason);
+    return add_exclusion(pipeline, VG_EXCLUSION_SIGNAL, VG_ERR_DATA, raw->file, subject, seconds,
+                         vg__record_of(raw), reason);
 }
 
 /* The samples in millivolt and the ratings, copied. `job->ratings` holds those of the options already. */

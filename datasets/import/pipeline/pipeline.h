@@ -45,9 +45,9 @@ const vg_import_options *vg__pipeline_options(const vg__pipeline *pipeline);
  * importer runs in may call any of these. */
 VG_NODISCARD vg_status vg__pipeline_add(vg__pipeline *pipeline, const vg__raw *raw);
 
-/* Writes down that a record is left out; with `strict` this is the error itself. `status` is the kind of
- * the error, `seconds` the time lost (NaN when unknown). */
-VG_NODISCARD vg_status vg__pipeline_exclude(vg__pipeline *pipeline, vg_status status, const char *file,
+/* Writes down that something is left out; with `strict` this is an error, of kind FORMAT where it could not
+ * be read, else DATA. `seconds` is the time lost (NaN when unknown). */
+VG_NODISCARD vg_status vg__pipeline_exclude(vg__pipeline *pipeline, vg_exclusion_kind kind, const char *file,
                                             const char *subject, double seconds, const char *format, ...)
     VG_PRINTF(6, 7);
 

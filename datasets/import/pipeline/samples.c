@@ -121,18 +121,14 @@ static int64_t blank_windows(const uint8_t *flags, int64_t windows, double secon
     return dropped;
 }
 
-/* "2 flat, 1 weak" of the windows counted, and what was bridged. */
+/* Why windows were blanked, "2 flat, 1 below 0.05 mV", and what was bridged. */
 static void describe_windows(const vg__job *job, char *text, size_t size)
 {
     const vg_quality *q = &job->quality;
     const struct {
         int64_t count;
         const char *name;
-    } kinds[] = {{q->nan, "with missing samples"},
-                 {q->flat, "flat"},
-                 {q->clipped, "clipped"},
-                 {q->weak, "below 0.05 mV"},
-                 {q->strong, "above 20 mV"}};
+    } kinds[] = {{q->flat, "flat"}, {q->weak, "below 0.05 mV"}, {q->strong, "above 20 mV"}};
     size_t used = 0;
     text[0] = 0;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
