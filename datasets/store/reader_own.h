@@ -71,6 +71,10 @@ vg_status vg__store_get_texts(const vg_store *store, const char *name, int64_t *
                               struct vg__store_column *column);
 vg_status vg__store_get_rows(const vg_store *store, const char *name, H5T_class_t class, int64_t *rows);
 
+/* reader_tables.c: all of them, checked, under vg__hdf5_enter(); what was read before an error is in `store`.
+ */
+vg_status vg__store_read_tables(vg_store *store);
+
 /* signal.c: finds the samples in the open file, under vg__hdf5_enter(). */
 vg_status vg__store_find_signal(vg_store *store);
 

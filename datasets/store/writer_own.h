@@ -50,7 +50,7 @@ vg_status vg__store_copy_names(const vg_store_writer *writer, const char *what, 
 /* measures.c: rows for every recording, also for those that were not measured. */
 vg_status vg__store_complete_measures(vg_store_writer *writer);
 
-/* tables.c: all tables, notes and attributes, under HDF5's lock. */
+/* writer_tables.c: all tables, notes and attributes, under HDF5's lock. */
 vg_status vg__store_write_tables(const vg_store_writer *writer);
 
 /* leftovers.c. The folder that `path` is to lie in must be there and let itself be written; what dead writers
