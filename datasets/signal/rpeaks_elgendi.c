@@ -8,30 +8,54 @@
 
 static const double QRS_S = 0.097, BEAT_S = 0.611, OFFSET = 0.08, APART_S = 0.3, AROUND_S = 15;
 
-enum { PIECE = 1024 }; /* stays in the processor's first cache */
+/* Samples that are looked at before the sums behind the means are made anew: of a long recording they would
+ * not stay in the processor's second cache. And those of a piece that stays in the first one. */
+enum { STRETCH = 32768, PIECE = 1024 };
+
+/* sum[i - first]: of the squares of the samples from `first` on before i. */
+typedef struct sums {
+    int64_t n, first; /* samples of the recording */
+    double *sum;
+} sums;
+
+/* The sums that are needed for the means around the samples from..to. */
+static void make_sums(const double *band, int64_t from, int64_t to, int64_t widest, sums *s)
+{
+    const int64_t last = to + widest / 2 + 1 < s->n ? to + widest / 2 + 1 : s->n;
+    s->first = from - widest / 2 > 0 ? from - widest / 2 : 0;
+    s->sum[0] = 0;
+    for (int64_t i = s->first; i < last; i += PIECE) {
+        const int64_t count = last - i < PIECE ? last - i : PIECE;
+        double *sum = s->sum + (i - s->first);
+        for (int64_t k = 0; k < count; k++) sum[k + 1] = band[i + k] * band[i + k];
+        (void)vg__running_sums(sum + 1, count, sum[0]);
+    }
+}
 
 /* The mean of the squares over `width` samples around i. */
-static double mean_around(const double *sum, int64_t n, int64_t i, int64_t width)
+static double mean_around(const sums *s, int64_t i, int64_t width)
 {
-    int64_t from = i - width / 2 < 0 ? 0 : i - width / 2, to = i + width / 2 + 1 > n ? n : i + width / 2 + 1;
-    return (sum[to] - sum[from]) / (double)(to - from);
+    const int64_t from = i - width / 2 < 0 ? 0 : i - width / 2,
+                  to = i + width / 2 + 1 > s->n ? s->n : i + width / 2 + 1;
+    return (s->sum[to - s->first] - s->sum[from - s->first]) / (double)(to - from);
 }
 
 /* Flags the samples from..to whose narrow mean is larger than the wide one by OFFSET * level. */
-static void compare_means(const double *sum, int64_t n, int64_t from, int64_t to, int64_t qrs, int64_t beat,
-                          double level, uint8_t *inside)
+static void compare_means(const sums *s, int64_t from, int64_t to, int64_t qrs, int64_t beat, double level,
+                          uint8_t *inside)
 {
-    const bool whole = from >= beat / 2 && to + beat / 2 < n; /* no mean is cut short by an end */
+    const bool whole = from >= beat / 2 && to + beat / 2 < s->n; /* no mean is cut short by an end */
     const double narrow = 1 / (double)(qrs / 2 * 2 + 1), wide = 1 / (double)(beat / 2 * 2 + 1);
-    const double *narrow_to = sum + from + qrs / 2 + 1, *narrow_from = sum + from - qrs / 2;
-    const double *wide_to = sum + from + beat / 2 + 1, *wide_from = sum + from - beat / 2;
-    if (whole)
+    if (whole) {
+        const double *at = s->sum + (from - s->first);
+        const double *narrow_to = at + qrs / 2 + 1, *narrow_from = at - qrs / 2;
+        const double *wide_to = at + beat / 2 + 1, *wide_from = at - beat / 2;
         for (int64_t k = 0; k < to - from; k++)
             inside[k] = (narrow_to[k] - narrow_from[k]) * narrow >
                         (wide_to[k] - wide_from[k]) * wide + OFFSET * level;
-    else
-        for (int64_t i = from; i < to; i++)
-            inside[i - from] = mean_around(sum, n, i, qrs) > mean_around(sum, n, i, beat) + OFFSET * level;
+    }
+    for (int64_t i = from; i < to && !whole; i++)
+        inside[i - from] = mean_around(s, i, qrs) > mean_around(s, i, beat) + OFFSET * level;
 }
 
 /* The largest deflection of a block becomes a beat, or replaces the one less than 0.3 s before it when it is
@@ -59,25 +83,23 @@ vg_status vg__rpeaks_elgendi(const double *band, int64_t n, double rate, vg_rpea
     if (n < 3) return VG_OK;
     int64_t qrs = (int64_t)lround(QRS_S * rate), beat = (int64_t)lround(BEAT_S * rate),
             apart = (int64_t)(APART_S * rate), around = (int64_t)(2 * AROUND_S * rate), start = -1;
-    double *sum = malloc((size_t)(n + 1) * sizeof *sum);
+    /* Whole blocks of `qrs` samples, each with a level of its own. */
+    const int64_t stretch = (STRETCH > 4 * around ? STRETCH : 4 * around) / qrs * qrs;
+    const int64_t most = n < stretch + around ? n : stretch + around;
+    sums s = {.n = n, .sum = malloc((size_t)(most + 2) * sizeof *s.sum)};
     uint8_t *inside = malloc((size_t)qrs);
     peaks->position = malloc((size_t)(n / apart + 2) * sizeof *peaks->position);
-    if (!sum || !inside || !peaks->position) {
-        free(sum);
+    if (!s.sum || !inside || !peaks->position) {
+        free(s.sum);
         free(inside);
         vg_rpeaks_free(peaks);
         return vg_fail(VG_ERR_MEMORY, "no memory to find beats in %lld samples", (long long)n);
     }
-    sum[0] = 0; /* sum[i]: of the squares before sample i */
-    for (int64_t i = 0; i < n; i += PIECE) {
-        const int64_t count = n - i < PIECE ? n - i : PIECE;
-        for (int64_t k = 0; k < count; k++) sum[i + k + 1] = band[i + k] * band[i + k];
-        (void)vg__running_sums(sum + i + 1, count, sum[i]);
-    }
     for (int64_t from = 0; from < n; from += qrs) {
         const int64_t to = from + qrs < n ? from + qrs : n;
-        const double level = mean_around(sum, n, from, around); /* changes slowly */
-        compare_means(sum, n, from, to, qrs, beat, level > 0 ? level : INFINITY, inside);
+        if (from % stretch == 0) make_sums(band, from, n - from < stretch ? n : from + stretch, around, &s);
+        const double level = mean_around(&s, from, around);                           /* changes slowly */
+        compare_means(&s, from, to, qrs, beat, level > 0 ? level : INFINITY, inside); /* of nothing: never */
         for (int64_t i = from;;) {
             i = from + vg__rpeaks_skip(inside, i - from, to - from, start >= 0);
             if (i == to) break;
@@ -86,7 +108,7 @@ vg_status vg__rpeaks_elgendi(const double *band, int64_t n, double rate, vg_rpea
         }
     }
     if (start >= 0 && n - start >= qrs) take_block(band, start, n, apart, peaks);
-    free(sum);
+    free(s.sum);
     free(inside);
     return VG_OK;
 }

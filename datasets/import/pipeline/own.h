@@ -17,7 +17,7 @@ enum { VG__MAX_RATES = 32, VG__NOTE_SIZE = 4000, VG__LINE_SIZE = 1024 };
 /* Of recordings that wait, are worked on or wait to be written. The importer's own buffers, the store's
  * tables and HDF5 come on top; and a recording that needs more goes alone, with its filters one after
  * another. */
-enum { VG__BYTES_IN_FLIGHT = 192 << 20 };
+enum { VG__BYTES_IN_FLIGHT = 128 << 20 };
 
 /* The records that leads came from, and of which at least one lead was used. Zero-initialised. */
 typedef struct vg__record_set {

@@ -35,9 +35,9 @@ double vg__millivolt_per(const char *units)
 
 int64_t vg__samples_bytes(int64_t count)
 {
-    /* At most six arrays of doubles at once: the samples, what three filters make of them, and one that finds
-     * beats or two that the resampler keeps. */
-    return 6 * count * (int64_t)sizeof(double) + (int64_t)sizeof(vg__job);
+    /* At most four arrays of doubles at once: the samples and what three filters make of them. What is made
+     * of these is made in pieces, but for the result, and two of them are gone by then. */
+    return 4 * count * (int64_t)sizeof(double) + (int64_t)sizeof(vg__job);
 }
 
 bool vg__samples_upside_down(const vg__job *job)
