@@ -224,7 +224,7 @@ vg_status vg__mat_read_text(vg__mat_stream *s, vg__mat_piece *p, vg__mat_limits 
     for (int64_t i = 0; i < n; i++)
         if (u[i] < 0) u[i] = p->type == VG__MAT_INT8 ? u[i] + 256 : 0;
     n = join_units(u, n, p->type);
-    int64_t rows = value->rows > 1 && n == value->count ? value->rows : 1, columns = rows > 1 ? n / rows : n;
+    int64_t rows = n > 0 && n == value->count ? value->rows : 1, columns = n / rows;
     char *to = value->text = malloc((size_t)(4 * n + rows + 1));
     if (!to) {
         status = vg__mat_no_memory(s);
