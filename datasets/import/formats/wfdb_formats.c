@@ -87,7 +87,7 @@ static inline void unpack(int format, int place, const unsigned char *b, int64_t
         EACH((b[0] | b[1] << 8) - 32768);
     /* Two samples of 12 bits in three bytes; the middle byte holds the high four bits of both. */
     case 212 * 4:
-        EACH(signed_of((uint32_t)(b[0] | b[1] << 8) & 0xfff, 12));
+        EACH(signed_of((uint32_t)(b[0] | (b[1] & 0xf) << 8), 12));
     case 212 * 4 + 1:
         EACH(signed_of((uint32_t)(b[2] | b[1] >> 4 << 8), 12));
     /* Two pairs of bytes, of which each holds ten bits above its lowest one, and five of the third sample. */
@@ -119,8 +119,13 @@ void vg__wfdb_decode(int format, const unsigned char *bytes, int64_t first, int6
     for (int64_t k = 0; k < loops && k < count; k++) {
         const int64_t index = first + k * step, mine = (count - k + loops - 1) / loops;
         const unsigned char *b = bytes + index / in_group * layout->bytes;
+        /* What is met most has code of its own: with constants it becomes vectors. */
         if (format == 16 && step == 1 && apart == 1)
-            unpack(16, 0, b, 2, mine, out, 1); /* constants, so that it becomes vectors */
+            unpack(16, 0, b, 2, mine, out, 1);
+        else if (format == 212 && step == 2 && apart == 1 && index % 2 == 0)
+            unpack(212, 0, b, 3, mine, out, 1);
+        else if (format == 212 && step == 2 && apart == 1)
+            unpack(212, 1, b, 3, mine, out, 1);
         else
             unpack(format, (int)(index % in_group), b, stride, mine, out + k * apart, loops * apart);
     }
