@@ -69,14 +69,14 @@ typedef struct sums {
     double yc, ys, cc, ss, cs;
 } sums;
 
-/* Lomb's power: half the sum of squares of y for a sine that explains all of it. `tau` turns the angles so
- * that sine and cosine do not overlap at the times that there are. */
+/* Lomb's power: half the sum of squares of y for a sine that explains all of it, which is the fit of a cosine
+ * and a sine by least squares. Where the times are such that these two are one, it is that one's. */
 static double lomb(const sums *at)
 {
-    double tau = 0.5 * atan2(2 * at->cs, at->cc - at->ss), c = cos(tau), s = sin(tau);
-    double yc = at->yc * c + at->ys * s, ys = at->ys * c - at->yc * s;
-    double cc = at->cc * c * c + 2 * at->cs * c * s + at->ss * s * s, ss = at->cc + at->ss - cc;
-    return 0.5 * ((cc > 0 ? yc * yc / cc : 0) + (ss > 0 ? ys * ys / ss : 0));
+    const double apart = at->cc * at->ss - at->cs * at->cs, both = at->cc + at->ss;
+    const double fit = at->yc * at->yc * at->ss + at->ys * at->ys * at->cc - 2 * at->yc * at->ys * at->cs;
+    if (apart > 1e-9 * both * both) return 0.5 * fit / apart;
+    return both > 0 ? 0.5 * (at->yc * at->yc + at->ys * at->ys) / both : 0;
 }
 
 /* Beats are taken four at a time: the sums run in four interleaved parts, the same on every processor. */
