@@ -172,7 +172,7 @@ def stop():
     process = start("predict", "--model", "runs/corpus", "ecg.h5", "data.stride=0.0078125", "--out", "stopped/p.csv",
                     "train.micro_batch=1")
     told = ""
-    while "segments by all models" not in told:
+    while "segments/s" not in told:
         line = process.stderr.readline()
         assert line, told
         told += line

@@ -26,7 +26,6 @@ typedef struct job {
     double *answers; /* of one model */
     vg_model *model; /* the folds' weights come into it one after another */
     vg_progress progress;
-    char said[96];
 } job;
 
 /* At all ranks alike: one that was asked to stop stops all. */
@@ -37,15 +36,6 @@ static vg_status stop_if_asked(job *j)
     if (asked[0] > 0)
         return vg_fail(VG_ERR_PREEMPTED, "predict: nothing was written; begin again with the same command");
     return VG_OK;
-}
-
-static void show(job *j, int64_t done)
-{
-    if (!vg_machine_writes(j->machine)) return;
-    snprintf(j->said, sizeof j->said, "%" PRId64 " of %" PRId64 " segments%s", done,
-             j->corpus->segment_count * j->models->count, j->models->count > 1 ? " by all models" : "");
-    j->progress.text = j->said;
-    vg_progress_update(&j->progress, done, NAN, (double)done);
 }
 
 /* In pieces of some batches, so that a request to stop is heard and progress is seen. */
@@ -70,7 +60,8 @@ static vg_status answer(job *j, const vg_fitted *fitted, int64_t before)
                            "values far beyond an ECG's ('vagus data check' tells)",
                            fitted->folder);
         VG_TRY(status);
-        show(j, before + first + n);
+        if (vg_machine_writes(j->machine))
+            vg_progress_update(&j->progress, before + first + n, NAN, (double)(before + first + n));
     }
     return VG_OK;
 }
@@ -202,7 +193,8 @@ vg_status vg_answers_make(const vg_fitted_list *models, vg_wish *wish, const cha
     vg__say_known_data(models, j.corpus);
     vg__say_silence(j.corpus);
     VG_TRY_OUT(make_model(&j));
-    if (vg_machine_writes(machine)) vg_progress_begin(&j.progress, "predict", 0, 0);
+    if (vg_machine_writes(machine))
+        vg_progress_begin(&j.progress, "predict", 0, j.corpus->segment_count * models->count);
     for (int i = 0; status == VG_OK && i < models->count; i++) status = add_model(&j, i);
     if (vg_machine_writes(machine)) vg_progress_end(&j.progress);
     if (status != VG_OK) goto out;

@@ -124,6 +124,10 @@ static vg_status take_run(vg_fitted_list *list, const char *run)
     else
         VG_TRY(vg_checkpoint_find(run, &folder));
     VG_TRY(take(list, folder));
+    if (step && list->items[list->count - 1].state.step != step)
+        vg_warn("%s: its test used the weights of step %" PRId64
+                ", which are not there any more; answers come from %s",
+                run, step, folder);
     if (!holds(run, "predictions.json"))
         vg_warn(
             "%s: the training of this fold is not over (it has no predictions.json); answers come from %s",

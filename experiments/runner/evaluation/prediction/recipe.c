@@ -9,6 +9,9 @@ static bool turned(const vg_preprocessing *contract)
     return !strncmp(contract->polarity, "turned", 6);
 }
 
+/* Which no shell takes for anything else. */
+static const char plain_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-._";
+
 /* What no option of the import can ask for. */
 static vg_status importable(const vg_preprocessing *contract)
 {
@@ -50,7 +53,9 @@ void vg_recipe_tell(const vg_preprocessing *contract, const char *how, vg_text *
                 contract->rate, contract->filter_order);
     if (contract->filter_order)
         vg_text_add(out, " --low %.10g --high %.10g", contract->filter_low, contract->filter_high);
-    if (contract->lead[0])
-        vg_text_add(out, strchr(contract->lead, ' ') ? " --leads '%s'" : " --leads %s", contract->lead);
+    if (contract->lead[0]) {
+        const bool plain = strspn(contract->lead, plain_letters) == strlen(contract->lead);
+        vg_text_add(out, plain ? " --leads %s" : " --leads '%s'", contract->lead);
+    }
     if (turned(contract)) vg_text_add(out, " --flip");
 }
