@@ -61,8 +61,8 @@ typedef struct energies {
 static void make_energy(energies *e, int64_t count, double *energy)
 {
     const int64_t first = e->half + 2, end = e->n - e->half; /* where nothing of it lies outside the signal */
-    const double *in = e->band + e->next + e->half, *out = e->band + e->next - e->half - 1;
     if (e->next >= first && e->next + count <= end) {
+        const double *in = e->band + e->next + e->half, *out = e->band + e->next - e->half - 1;
         for (int64_t k = 0; k < count; k++) {
             const double comes = in[k] - in[k - 1], goes = out[k] - out[k - 1];
             energy[k] = comes * comes - goes * goes;

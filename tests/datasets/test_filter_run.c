@@ -187,8 +187,46 @@ static void test_numbers(void **state)
     assert_true(vg__median(NULL, 0) == 0);
 }
 
+/* Rows long enough for all that is done side by side, with every rest. */
+static void test_long_rows(void **state)
+{
+    (void)state;
+    vg_random random = vg_random_make(support_seed(), 3, 0);
+    for (int turn = 0; turn < 300; turn++) {
+        static double x[N], sums[N];
+        double low, high, lowest = INFINITY, highest = -INFINITY, sum = uniform(&random);
+        const int64_t n = 1 + (int64_t)(vg_random_uniform(&random) * (N - 1));
+        const double before = sum;
+        for (int64_t i = 0; i < n; i++) {
+            x[i] = uniform(&random);
+            lowest = fmin(lowest, x[i]);
+            highest = fmax(highest, x[i]);
+        }
+        assert_true(vg__range(x, n, &low, &high));
+        assert_true(low == lowest && high == highest);
+        memcpy(sums, x, sizeof x);
+        const double last = vg__running_sums(sums, n, before);
+        assert_true(last == sums[n - 1]);
+        for (int64_t i = 0; i < n; i++) {
+            sum += x[i];
+            if (!(fabs(sums[i] - sum) <= 1e-12)) fail_msg("sum %d of %d", (int)i, (int)n);
+        }
+        x[(int64_t)(vg_random_uniform(&random) * (double)n)] =
+            turn % 3 ? turn % 3 > 1 ? NAN : INFINITY : -INFINITY;
+        lowest = INFINITY, highest = -INFINITY;
+        for (int64_t i = 0; i < n; i++) {
+            if (!isfinite(x[i])) continue;
+            lowest = fmin(lowest, x[i]);
+            highest = fmax(highest, x[i]);
+        }
+        assert_false(vg__range(x, n, &low, &high));
+        assert_true(low == lowest && high == highest);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_numbers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_numbers),
+                                       cmocka_unit_test(test_long_rows)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
