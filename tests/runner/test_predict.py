@@ -341,6 +341,7 @@ def usage():
 
 
 with Folder():
+    os.environ["OMP_NUM_THREADS"] = "1"  # several small ones would wait for each other most of the time
     synth()
     tiny()
     write("tiny.yaml", PRETRAIN.replace("threads: 2", "threads: 1"))
