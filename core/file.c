@@ -16,7 +16,7 @@ vg_status vg__file_failed(const char *doing, const char *path, int error, const 
 {
     const char *advice = "";
     if (error == ENOSPC || error == EDQUOT || error == EFBIG)
-        advice = "; free space or choose another output_dir; the old file is intact";
+        advice = "; free space or choose another place; the old file is intact";
     else if (error == EACCES || error == EPERM || error == EROFS)
         advice = "; check the permissions or choose another place";
     return vg__fail(error == ENOENT ? VG_ERR_NOT_FOUND : VG_ERR_IO, file, line, "cannot %s %s: %s%s", doing,

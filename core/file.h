@@ -60,7 +60,7 @@ VG_NODISCARD VG_API vg_status vg_folder_list(const char *path, char ***names, si
 VG_API void vg_names_free(char **names, size_t count);
 
 /* Turns errno of a failed operation into a status and a sentence ("cannot write PATH: No space left on device
- * ... free space or choose another output_dir"). For the files of core that write by themselves. */
+ * ... free space or choose another place"). For the files of core that write by themselves. */
 #define vg__file_fail(doing, path, error) vg__file_failed((doing), (path), (error), __FILE__, __LINE__)
 vg_status vg__file_failed(const char *doing, const char *path, int error, const char *file, int line);
 

@@ -24,7 +24,7 @@ extern "C" {
 
 /* Written as attributes `format` and `version`; a reader refuses every other version. */
 #define VG_STORE_FORMAT  "vagus-ecg-store"
-#define VG_STORE_VERSION 2
+#define VG_STORE_VERSION 3
 
 /* Limits that a reader enforces, so that a file cannot ask for unreasonable memory by a small lie. */
 enum { VG_STORE_MAX_TEXT = 4096, VG_STORE_MAX_RATINGS = 256 };

@@ -173,7 +173,7 @@ static void test_full_disk(void **state)
 {
     (void)state;
     static const char says[] =
-        "No space left on device; free space or choose another output_dir; the old file is intact";
+        "No space left on device; free space or choose another place; the old file is intact";
     char *folder = support_temp_dir(), *path = support_path(folder, "a");
     assert_ok(vg_file_write(path, "old", 3));
     disk.room = 0;

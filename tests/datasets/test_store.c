@@ -503,9 +503,9 @@ static void version_1(hid_t file)
 {
     set_whole(file, "version", 1);
 }
-static void version_3(hid_t file)
+static void later_version(hid_t file)
 {
-    set_whole(file, "version", 3);
+    set_whole(file, "version", VG_STORE_VERSION + 1);
 }
 static void no_rate(hid_t file)
 {
@@ -530,6 +530,12 @@ static void no_table(hid_t file)
 static void no_column(hid_t file)
 {
     H5Ldelete(file, "recordings/lead", H5P_DEFAULT);
+}
+/* Another column in the place of the kinds. */
+static void odd_kind(hid_t file)
+{
+    H5Ldelete(file, "exclusions/kind", H5P_DEFAULT);
+    H5Lcreate_hard(file, "exclusions/source", file, "exclusions/kind", H5P_DEFAULT, H5P_DEFAULT);
 }
 static void no_notes(hid_t file)
 {
@@ -666,8 +672,8 @@ static void test_mutations(void **state)
         const char *text;
     } cases[] = {
         {"version_1", version_1, VG_ERR_UNSUPPORTED,
-         "version 1, and this program reads version 2; import it"},
-        {"version_3", version_3, VG_ERR_UNSUPPORTED, "version 3"},
+         "version 1, and this program reads version 3; import it"},
+        {"later_version", later_version, VG_ERR_UNSUPPORTED, "version 4"},
         {"other_format", other_format, VG_ERR_FORMAT, "'abc'"},
         {"no_rate", no_rate, VG_ERR_FORMAT, "attribute rate is missing"},
         {"whole_rate", whole_rate, VG_ERR_FORMAT, "rate is not a single real number"},
@@ -675,6 +681,7 @@ static void test_mutations(void **state)
         {"no_signal", no_signal, VG_ERR_FORMAT, "/signal"},
         {"no_table", no_table, VG_ERR_FORMAT, "/recordings/offset"},
         {"no_column", no_column, VG_ERR_FORMAT, "/recordings/lead"},
+        {"odd_kind", odd_kind, VG_ERR_FORMAT, "exclusions/kind: \"d.dat\" is none of the known"},
         {"no_notes", no_notes, VG_ERR_FORMAT, "/notes"},
         {"whole_signal", whole_signal, VG_ERR_FORMAT, "/signal is not"},
         {"short_column", short_column, VG_ERR_FORMAT, "/recordings/length has 2 rows"},

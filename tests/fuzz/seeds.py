@@ -107,7 +107,7 @@ def make_store():
     with h5py.File(out, "w", libver=("v108", "v110")) as f:
         for key in ("format", "source", "units", "original_rates", "filter", "resampling", "polarity", "licence", "citation", "importer"):
             f.attrs.create(key, np.bytes_({"format": "vagus-ecg-store", "units": "mV", "filter": "none"}.get(key, "x")), dtype=None)
-        for key, value in (("version", 2), ("filter_order", 0), ("filter_zero_phase", 0), ("synthetic", 1)):
+        for key, value in (("version", 3), ("filter_order", 0), ("filter_zero_phase", 0), ("synthetic", 1)):
             f.attrs.create(key, value, dtype="<i8")
         for key in ("rate", "filter_low", "filter_high", "notch"):
             f.attrs.create(key, 128.0 if key == "rate" else 0.0, dtype="<f8")

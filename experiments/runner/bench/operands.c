@@ -285,8 +285,7 @@ static void lay_out(set *s, vg_kernel_id id, const vg_bench_shape *n)
     }
 }
 
-/* ---- Sets on the device ----------------------------------------------------------------------------------
- */
+/* ---- Sets on the device -------------------------------------------------------------------------------- */
 
 static size_t args_size(vg_kernel_id id)
 {

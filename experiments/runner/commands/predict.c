@@ -32,43 +32,37 @@ typedef struct request {
     int import_count;
 } request;
 
-/* ---- The words -------------------------------------------------------------------------------------------
- */
+/* ---- The words ----------------------------------------------------------------------------------------- */
 
 static void print_help(void)
 {
     const char *key;
-    printf(
-        "vagus predict --model DIR STORE... [--out CSV] [key=value ...]\n"
-        "vagus predict --model DIR --import FORMAT SOURCE... [options of data import] [--out CSV] "
-        "[key=value ...]\n\n"
-        "What a fine-tuned model answers to every usable segment of stores. Each checkpoint says how its "
-        "data\n"
-        "were prepared (rate, band, unit, segment, lead, normalisation), and data prepared otherwise are\n"
-        "refused with each difference and the 'vagus data import' command that honours it.\n\n"
-        "  --model DIR     the run directory of a fold (RUN/METHOD/fold-NNN: the weights that its test "
-        "used), "
-        "a\n"
-        "                  checkpoint in it, or RUN/METHOD, or RUN with one method: the folds' models "
-        "answer\n"
-        "                  together, by the mean of their probabilities\n"
-        "  --import FORMAT the inputs are recordings, files or folders ('vagus data import --help' lists "
-        "the\n"
-        "                  formats): imported as the model wants them, with the importer's options behind "
-        "this\n"
-        "                  one, into a temporary store beside --out, or in TMPDIR\n"
-        "  --out CSV       written beside and renamed when complete; without it, standard output\n"
-        "  --overwrite     --out may be there\n"
-        "  --per segment   a line a segment (default)\n"
-        "  --per recording a line a recording, with the mean of its segments\n\n"
-        "Columns: store, recording, lead, subject, session, trial, stimulus, start_s (or segments: how "
-        "many),\n"
-        "label (where the store has the rating), probability (of class 1), answer (1 above 0.5). Segments\n"
-        "with missing samples, flat or clipped ones have no line; how many is said. A fold's test segments "
-        "have\n"
-        "the probabilities of its predictions.csv; with evaluation.prior=training those of its "
-        "predictions.json.\n\n"
-        "keys\n");
+    printf("vagus predict --model DIR STORE... [--out CSV] [key=value ...]\n"
+           "vagus predict --model DIR --import FORMAT SOURCE... [options of data import] ...\n"
+           "\n"
+           "What a fine-tuned model answers to every usable segment of stores. Each checkpoint says\n"
+           "how its data were prepared (rate, band, unit, segment, lead, normalisation), and data\n"
+           "prepared otherwise are refused with each difference and the 'vagus data import' command\n"
+           "that honours it.\n"
+           "\n"
+           "  --model DIR     the run directory of a fold (RUN/METHOD/fold-NNN: the weights that its\n"
+           "                  test used), a checkpoint in it, or RUN/METHOD, or RUN with one method:\n"
+           "                  the folds' models answer together, by the mean of their probabilities\n"
+           "  --import FORMAT the inputs are recordings, files or folders ('vagus data import --help'\n"
+           "                  lists the formats): imported as the model wants them, with the importer's\n"
+           "                  options behind this one, into a temporary store beside --out, or in TMPDIR\n"
+           "  --out CSV       written beside and renamed when complete; without it, standard output\n"
+           "  --overwrite     --out may be there\n"
+           "  --per segment   a line a segment (default)\n"
+           "  --per recording a line a recording, with the mean of its segments\n"
+           "\n"
+           "Columns: store, recording, lead, subject, session, trial, stimulus, start_s (or segments:\n"
+           "how many), label (where the store has the rating), probability (of class 1), answer (1\n"
+           "above 0.5). Segments with missing samples, flat or clipped ones have no line; how many is\n"
+           "said. A fold's test segments have the probabilities of its predictions.csv; with\n"
+           "evaluation.prior=training those of its predictions.json.\n"
+           "\n"
+           "keys\n");
     for (int i = 0; (key = vg_wish_key(i)); i++) {
         const vg_schema_field *field = vg_schema_find(&vg_experiment_schema, key);
         const bool batch = !strcmp(key, "train.micro_batch");
@@ -148,8 +142,7 @@ static vg_status parse(int argc, char **argv, request *r)
                    r->model ? "which stores?" : "--model names a fine-tuned run.");
 }
 
-/* ---- Where the table goes --------------------------------------------------------------------------------
- */
+/* ---- Where the table goes ------------------------------------------------------------------------------ */
 
 static bool same_file(const char *a, const char *b)
 {
@@ -179,8 +172,7 @@ static vg_status check_out(const request *r)
     return VG_OK;
 }
 
-/* ---- Recordings that are no store ------------------------------------------------------------------------
- */
+/* ---- Recordings that are no store ---------------------------------------------------------------------- */
 
 typedef struct temporary {
     char *folder, *store;
@@ -254,8 +246,7 @@ static vg_status import(const request *r, const vg_preprocessing *contract, temp
     return status;
 }
 
-/* ---- All of it -------------------------------------------------------------------------------------------
- */
+/* ---- All of it ----------------------------------------------------------------------------------------- */
 
 static void to_console(vg_log_level level, const char *line, void *context)
 {

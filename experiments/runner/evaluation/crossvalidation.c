@@ -27,8 +27,7 @@ typedef struct study {
     vg_classifier classifier; /* of the fold that is run */
 } study;
 
-/* ---- Methods ---------------------------------------------------------------------------------------------
- */
+/* ---- Methods ------------------------------------------------------------------------------------------- */
 
 /* What a method has to say of a fold. */
 typedef struct outcome {
@@ -153,8 +152,7 @@ static vg_status list_methods(const vg_experiment *e, const char *names[VG_MAX_M
     return VG_OK;
 }
 
-/* ---- Predictions of a fold that is done ------------------------------------------------------------------
- */
+/* ---- Predictions of a fold that is done ---------------------------------------------------------------- */
 
 static vg_status write_outcome(const char *path, const vg_fold *fold, const outcome *result)
 {
@@ -247,8 +245,7 @@ out:
     return status;
 }
 
-/* ---- The study -------------------------------------------------------------------------------------------
- */
+/* ---- The study ----------------------------------------------------------------------------------------- */
 
 /* Segments with the rating, dealt into folds. */
 static vg_status make_split(study *s)

@@ -60,8 +60,7 @@ vg_status vg_results_compute(vg_results *results)
                                &results->majority_metrics);
 }
 
-/* ---- The table -------------------------------------------------------------------------------------------
- */
+/* ---- The table ----------------------------------------------------------------------------------------- */
 
 /* Pads to a column by characters: ± is one character and two bytes. */
 static void print_cell(FILE *out, const char *text)
@@ -149,8 +148,7 @@ void vg_results_print(const vg_results *r, const vg_experiment *e, FILE *out)
     free(values);
 }
 
-/* ---- The files -------------------------------------------------------------------------------------------
- */
+/* ---- The files ----------------------------------------------------------------------------------------- */
 
 static void put_metrics(vg_json_writer *json, const char *name, const vg_metrics_grouped *metrics,
                         double validation_loss)

@@ -11,8 +11,7 @@
 #include "core/log.h"
 #include "core/progress.h"
 
-/* ---- The device ------------------------------------------------------------------------------------------
- */
+/* ---- The device ---------------------------------------------------------------------------------------- */
 
 vg_status vg_machine_choose_device(const char *wanted, const vg_place *place, char name[64])
 {
@@ -51,8 +50,7 @@ static vg_status resolve_precision(const vg_experiment *experiment, vg_machine *
     return VG_OK;
 }
 
-/* ---- Ranks -----------------------------------------------------------------------------------------------
- */
+/* ---- Ranks --------------------------------------------------------------------------------------------- */
 
 /* A rank that `vagus launch` prints for has its number in front of its lines already. */
 static char prefix[96];
@@ -120,8 +118,7 @@ static void keep_sink(vg_log_level level, const char *line, void *context)
         snprintf(kept[kept_count++], sizeof *kept, "%s", line);
 }
 
-/* ---- A machine -------------------------------------------------------------------------------------------
- */
+/* ---- A machine ----------------------------------------------------------------------------------------- */
 
 vg_status vg_machine_make(const vg_experiment *experiment, vg_machine *out)
 {

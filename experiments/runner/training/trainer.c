@@ -33,8 +33,7 @@ typedef struct loop {
     bool stop;    /* some rank was asked to stop: known to all after the same step */
 } loop;
 
-/* ---- A step ---------------------------------------------------------------------------------------------
- */
+/* ---- A step -------------------------------------------------------------------------------------------- */
 
 /* Reads what came of the step, which is its only wait for the device. With several ranks the group waits
  * first: a copy from a GPU would wait by itself, and for ever where a rank is lost. */
@@ -94,8 +93,7 @@ static vg_status save(loop *l)
                               l->training->experiment->checkpoint.keep);
 }
 
-/* ---- An epoch --------------------------------------------------------------------------------------------
- */
+/* ---- An epoch ------------------------------------------------------------------------------------------ */
 
 static bool out_of_steps(const loop *l)
 {
@@ -176,8 +174,7 @@ static vg_status train_epoch(loop *l)
     return close_epoch(l);
 }
 
-/* ---- A run -----------------------------------------------------------------------------------------------
- */
+/* ---- A run --------------------------------------------------------------------------------------------- */
 
 static vg_status load_encoder(loop *l, const char *folder)
 {

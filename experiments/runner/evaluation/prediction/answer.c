@@ -13,8 +13,7 @@
 #include "experiments/runner/training/passes.h"
 #include "experiments/runner/training/setup.h"
 
-/* ---- One model -------------------------------------------------------------------------------------------
- */
+/* ---- One model ----------------------------------------------------------------------------------------- */
 
 typedef struct job {
     const vg_fitted_list *models;
@@ -102,8 +101,7 @@ static vg_status add_model(job *j, int index)
     return VG_OK;
 }
 
-/* ---- What the numbers are --------------------------------------------------------------------------------
- */
+/* ---- What the numbers are ------------------------------------------------------------------------------ */
 
 /* Which prior the probabilities carry: as the run was judged, unless chosen. */
 static vg_status choose_prior(const vg_fitted *first, const vg_wish *wish, bool *balanced)
@@ -150,8 +148,7 @@ static vg_status label(const job *j, bool *labelled)
     return status;
 }
 
-/* ---- All of it -------------------------------------------------------------------------------------------
- */
+/* ---- All of it ----------------------------------------------------------------------------------------- */
 
 static vg_status take_stores(vg_experiment *e, const char *const *stores, int count)
 {

@@ -32,8 +32,7 @@ static bool has_checkpoint(const char *run)
     return vg_rundir_last_of(run, NULL, NULL) == VG_OK;
 }
 
-/* ---- A checkpoint ----------------------------------------------------------------------------------------
- */
+/* ---- A checkpoint -------------------------------------------------------------------------------------- */
 
 static vg_status read_model(const char *folder, vg_fitted *out)
 {
@@ -94,8 +93,7 @@ static vg_status take(vg_fitted_list *list, char *folder)
     return vg_checkpoint_read_state(folder, &one->state);
 }
 
-/* ---- The run directory of a training ---------------------------------------------------------------------
- */
+/* ---- The run directory of a training ------------------------------------------------------------------- */
 
 /* The step of the weights that a fold was tested with; 0: predictions.json is not there or does not say. */
 static vg_status tested_step(const char *run, int64_t *step)
@@ -135,8 +133,7 @@ static vg_status take_run(vg_fitted_list *list, const char *run)
     return VG_OK;
 }
 
-/* ---- A fine-tuning ---------------------------------------------------------------------------------------
- */
+/* ---- A fine-tuning ------------------------------------------------------------------------------------- */
 
 /* The folds in a method's folder, in order; also how many of them are done. */
 typedef struct folds {
@@ -244,8 +241,7 @@ static vg_status take_study(vg_fitted_list *list, const char *path)
     return status;
 }
 
-/* ---- All of it -------------------------------------------------------------------------------------------
- */
+/* ---- All of it ----------------------------------------------------------------------------------------- */
 
 static bool has_folds(const char *path)
 {
