@@ -12,14 +12,13 @@ enum { ROW = 8, PARTS = ROW / LANES };
  * on the processor, and gcc refuses that. */
 static inline void widen_lanes(const lanes *below, const lanes *above, lanes *lows, lanes *highs)
 {
-    const lane_numbers lower = *below<*lows, higher = *above> * highs;
+    const lane_numbers lower = *below < *lows;
+    const lane_numbers higher = *above > *highs;
     *lows = (lanes)(((lane_numbers)*below & lower) | ((lane_numbers)*lows & ~lower));
     *highs = (lanes)(((lane_numbers)*above & higher) | ((lane_numbers)*highs & ~higher));
 }
 
-/* Widens low and high by rows of x; returns how many samples they are. *gap stays 0 as long as all are
- * finite.
- */
+/* Widens low and high by rows of x; returns how many samples they are. *gap stays 0 while all are finite. */
 static int64_t widen_by_rows(const double *x, int64_t n, double *low, double *high, double *gap)
 {
     enum { AT_ONCE = 4 }; /* which need not wait for each other */
@@ -60,7 +59,10 @@ bool vg__range(const double *x, int64_t n, double *low, double *high)
         gap += x[i] - x[i];
     }
     const bool finite = gap == 0;
-    if (!finite) lowest = INFINITY, highest = -INFINITY;
+    if (!finite) {
+        lowest = INFINITY;
+        highest = -INFINITY;
+    }
     for (int64_t i = 0; !finite && i < n; i++) {
         if (!isfinite(x[i])) continue;
         if (x[i] < lowest) lowest = x[i];
